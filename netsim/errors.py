@@ -1,0 +1,53 @@
+"""Errors of netsim: one line each, also a builtin error, with the exit status of the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NetsimError(Exception):
+    """Something a user can mend; the message is one line: what is wrong, where, what would be right."""
+
+    exit_status = 2
+
+
+class NotationError(NetsimError, ValueError):
+    """A network description that cannot be read; the message names the place."""
+
+
+class GeometryError(NetsimError, ValueError):
+    """Layers that cannot be joined: a pool larger than its map, a sum of unequal shapes."""
+
+
+class OptionError(NetsimError, ValueError):
+    """An option whose value is out of range or not among the known ones."""
+
+
+class ArrayError(NetsimError, ValueError):
+    """An array of the wrong shape or dtype, with non-finite entries, or labels out of range."""
+
+
+class UnknownNameError(NetsimError, LookupError):
+    """A name (net, layer, data set, ...) that does not exist; the message gives the nearest one."""
+
+
+class DataError(NetsimError, OSError):
+    """A data file that is missing, truncated, corrupt or not to be trusted."""
+
+
+class RunError(NetsimError, OSError):
+    """A run folder that is in use, damaged, read-only or gone."""
+
+
+class DivergedError(NetsimError, ArithmeticError):
+    """The loss is no longer finite."""
+
+    exit_status = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """End of an error message: the nearest known name, or all of them when none is near."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else f"; known: {', '.join(known)}"

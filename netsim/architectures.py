@@ -29,7 +29,7 @@ ARCHITECTURES: dict[str, str] = {
 }
 
 
-def resolve(architecture: str | tuple[notation.Spec, ...]) -> tuple[notation.Spec, ...]:
+def resolve(architecture: str | tuple[notation.LayerSpec, ...]) -> tuple[notation.LayerSpec, ...]:
     """Layer specifications of `architecture`: a name of the paper's, notation text, or specifications.
 
     Raises UnknownNameError for a single word that is no name (with the nearest one), NotationError otherwise.

@@ -1,0 +1,78 @@
+"""The activity of a layer's units for a chunk of images: one number a unit, first x, then its feedback signal.
+
+Maps are stored as images x rows x columns x channels (NHWC) with a border of zeros as wide as the filters, pools and
+feedback around the layer reach. So a filter row is one contiguous run, and no unit at the edge is a special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Rows and columns of zeros around a map: above, below, left, right."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __or__(self, other: Border) -> Border:
+        """The smallest border that holds both."""
+        return Border(
+            max(self.top, other.top),
+            max(self.bottom, other.bottom),
+            max(self.left, other.left),
+            max(self.right, other.right),
+        )
+
+
+class Activity:
+    """What the units of one layer carry, for up to ``images`` images.
+
+    Attributes
+    ----------
+    values : float32, one-dimensional; image b begins at ``b * image``, unit (0, 0, 0) at ``origin`` inside it,
+        the next row ``row`` further on.
+    units : int64 (n,) or (H * W,); offset of each unit (a row of units) or of each location's channels (a map)
+        from the beginning of its image.
+    series : int64 (images,); where each image begins.
+    """
+
+    def __init__(self, shape: tuple[int, ...], images: int, border: Border = Border()):
+        self.shape = shape
+        self.border = border
+        self.images = images
+        if len(shape) == 3:
+            height, width, channels = shape
+            self.row = (width + border.left + border.right) * channels
+            self.image = (height + border.top + border.bottom) * self.row
+            self.origin = border.top * self.row + border.left * channels
+            self.height, self.row_length = height, width * channels
+            y, x = np.divmod(np.arange(height * width, dtype=np.int64), width)
+            self.units = self.origin + y * self.row + x * channels
+        else:
+            (number,) = shape
+            self.row = self.image = number
+            self.origin, self.height, self.row_length = 0, 1, number
+            self.units = np.arange(number, dtype=np.int64)
+        self.series = np.arange(images, dtype=np.int64) * self.image
+        self.values = np.zeros(images * self.image, np.float32)
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether an image's units lie side by side, row-major, with no border between."""
+        return self.image == self.height * self.row_length
+
+    def array(self, images: int | None = None) -> np.ndarray:
+        """The units of the first ``images`` images as a view (B, *shape) without the border."""
+        images = self.images if images is None else images
+        if len(self.shape) == 1:
+            return self.values.reshape(-1, *self.shape)[:images]
+        height, width, channels = self.shape
+        edge = self.border
+        whole = self.values.reshape(self.images, height + edge.top + edge.bottom, -1, channels)
+        return whole[:images, edge.top : edge.top + height, edge.left : edge.left + width]

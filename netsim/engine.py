@@ -1,0 +1,222 @@
+"""The phase-locked step: all units of a layer in step, a batch of presentations at a time (section 3.1).
+
+``Trainer.increments`` is the paper's algorithm in the paper's order. A unit carries one number, first its activity x,
+then its feedback signal delta in the same place; so a layer's weights change after the layer's own units were
+replaced and before the units below are (Remark 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from netsim import losses, protocols
+from netsim.arrays import check_images, check_labels
+from netsim.errors import OptionError, nearest
+from netsim.geometry import INPUT
+from netsim.kernels import chance
+from netsim.kernels.weights import update, update_connected
+from netsim.kernels.workers import Workers
+from netsim.layers import Weighted
+from netsim.network import Network, check_number, check_seed
+from netsim.workspace import Workspace, chunk_size
+
+DROP_MODES = ("sample", "batch", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step saw, before it changed a weight.
+
+    Attributes
+    ----------
+    loss : mean over the batch
+    error_rate : share of images whose largest score (the first, of equals) is not their class's
+    """
+
+    loss: float
+    error_rate: float
+
+
+class Trainer:
+    """Trains a net by Hebbian updates with the feedback weights of a protocol.
+
+    Parameters
+    ----------
+    net : `netsim.Network`; its weights change in place
+    protocol : "bp" (R = W), "frfb" (R fixed) or "urfb" (R updated like W)
+    loss : "hinge" (eq. 4) or "softmax"
+    step_size : eta, >= 0
+    mu : off-class factor of the hinge loss, >= 0; None is 1 / (C - 1)
+    feedback_rate : epsilon in [0, 1] (eq. 7), in place of the protocol's
+    decay : lambda >= 0; weights that learn shrink by the factor 1 - eta * lambda a step (URFB with decay is the
+        Kolen-Pollack rule)
+    drop : "sample" (a mask for each image), "batch" (one for the whole batch), "off"
+    frozen : names of layers whose W and R stay
+    seed : of the dropout masks; None takes the net's
+    threads : number of threads; None takes all processors. Results do not depend on it.
+    chunk : images worked through at once; None chooses by memory. Results do not depend on it.
+
+    Attributes
+    ----------
+    epoch, batch : counters that, with the seed, determine the dropout masks; `step` adds 1 to ``batch``. Set them
+        to go on with an earlier run: the trainer has no other hidden state.
+
+    Raises
+    ------
+    OptionError : a value out of range or unknown
+    UnknownNameError : a frozen layer that the net does not have
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        protocol: str = "urfb",
+        loss: str = "hinge",
+        step_size: float = 0.1,
+        mu: float | None = None,
+        *,
+        feedback_rate: float | None = None,
+        decay: float = 0.0,
+        drop: str = "sample",
+        frozen: Iterable[str] = (),
+        seed: int | None = None,
+        threads: int | None = None,
+        chunk: int | None = None,
+    ):
+        self.net = net
+        self.protocol = protocols.find(protocol, feedback_rate)
+        self.loss_name, self._loss = loss, losses.find(loss)
+        self.step_size = check_number("step_size", step_size, least=0)
+        self.mu = 1 / (net.classes - 1) if mu is None else check_number("mu", mu, least=0)
+        self.decay = check_number("decay", decay, least=0)
+        if drop not in DROP_MODES:
+            raise OptionError(f"unknown drop {drop!r}{nearest(drop, DROP_MODES)}")
+        self.drop = drop
+        self.frozen = frozenset([frozen] if isinstance(frozen, str) else frozen)
+        for name in self.frozen:
+            if not isinstance(net[name], Weighted):
+                raise OptionError(f"frozen layer {name!r} has no weights")
+        self.seed = net.seed if seed is None else check_seed(seed)
+        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
+            raise OptionError(f"chunk is {chunk!r}: it must be a whole number of at least 1")
+        self.epoch, self.batch = 0, 0
+        self._workers = Workers(threads)
+        self._chunk, self._space = chunk, None
+        self._learning = [layer for layer in net.weighted if layer.name not in self.frozen]
+        self._increments = {layer.name: np.zeros(layer.weights_shape, np.float32) for layer in self._learning}
+        self.protocol.begin(list(net.weighted))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the counters to the first batch of an epoch."""
+        self.epoch, self.batch = epoch, 0
+
+    def step(self, images, labels) -> StepResult:
+        """One batch: feedforward phase, output error, feedback phase, update of W and R.
+
+        Parameters
+        ----------
+        images : (B, H, W, C), converted to float32
+        labels : (B,) whole numbers, 0 to C - 1
+
+        Returns
+        -------
+        StepResult, of the weights before the update
+
+        Raises
+        ------
+        ArrayError : wrong shape or dtype, pixels that are not finite, labels out of range
+        """
+        increments, result = self.increments(images, labels)
+        self.apply(increments, len(labels))
+        self.batch += 1
+        return result
+
+    def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
+        """The Hebbian increments of a batch: for each layer that learns, the sum over the batch of delta x_below.
+
+        Returns
+        -------
+        (layer name -> float32 array of the shape of W, StepResult). The arrays are overwritten by the next call.
+        """
+        images = check_images(images, self.net.input_shape)
+        labels = check_labels(labels, len(images), self.net.classes)
+        batch, loss = len(images), np.empty(len(images))
+        wrong = 0
+        lowest = self._lowest_layer_that_learns()
+        for space, offset, part in self._chunks(images):
+            number = len(part)
+            space.feedforward(part, self._workers)
+            wrong += self._output_error(space, labels[offset : offset + number], loss[offset : offset + number])
+            for position in reversed(range(lowest, len(self.net.layers))):
+                layer = self.net.layers[position]
+                if layer.name in self._increments:
+                    (below,), own = space.parents(layer), space.at[layer.name]
+                    increment = self._increments[layer.name]
+                    layer.hebbian(below, own, increment, batch, offset, number, self._workers)
+                if position > lowest:
+                    space.feedback(layer, number, self._workers)
+        return self._increments, StepResult(float(loss.mean()), wrong / batch)
+
+    def _output_error(self, space: Workspace, labels: np.ndarray, loss: np.ndarray) -> int:
+        """The output error REPLACES the activity of the output layer (eq. 6); return the number of wrong answers."""
+        top = space.at[self.net.layers[-1].name].array(len(labels))
+        wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
+        top[...], loss[...] = self._loss(top, labels, self.mu)
+        return wrong
+
+    def apply(self, increments: dict[str, np.ndarray], batch: int) -> None:
+        """W += (eta / B) increment; R += epsilon times the same (section 3.1, eq. 7); with decay both shrink first."""
+        rate, keep = self.step_size / batch, np.float32(1 - self.step_size * self.decay)
+        for name, increment in increments.items():
+            layer, size = self.net[name], increment.size
+            self._update(layer.W, layer.W_mask, increment, np.float32(rate), keep, size)
+            epsilon = self.protocol.feedback_rate
+            if epsilon > 0 and not layer.is_symmetric:
+                self._update(layer.R, layer.R_mask, increment, np.float32(epsilon * rate), keep, size)
+
+    def _update(self, weights, mask, increment, rate, keep, size) -> None:
+        weights, increment = weights.reshape(-1), increment.reshape(-1)
+        if mask is None:
+            self._workers.run(lambda a, b: update(weights, increment, rate, keep, a, b), size, 1 << 14)
+        else:
+            mask = mask.reshape(-1)
+            self._workers.run(lambda a, b: update_connected(weights, mask, increment, rate, keep, a, b), size, 1 << 14)
+
+    def signals(self, images, labels) -> dict[str, np.ndarray]:
+        """What each unit carries at the end of the feedback phase: layer name -> float32 (B, *shape)."""
+        images = check_images(images, self.net.input_shape)
+        labels = check_labels(labels, len(images), self.net.classes)
+        result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.net.layers}
+        for space, offset, part in self._chunks(images):
+            number = len(part)
+            space.feedforward(part, self._workers)
+            self._output_error(space, labels[offset : offset + number], np.empty(number))
+            for layer in reversed(self.net.layers[1:]):
+                space.feedback(layer, number, self._workers)
+            for name, array in result.items():
+                array[offset : offset + number] = space.at[name].array(number)
+        return result
+
+    def _lowest_layer_that_learns(self) -> int:
+        """Position of the lowest layer whose weights change; nothing below it needs a signal."""
+        names = [layer.name for layer in self.net.layers]
+        return min((names.index(layer.name) for layer in self._learning), default=len(names))
+
+    def _chunks(self, images: np.ndarray):
+        """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""
+        net, workers = self.net, self._workers
+        size = min(self._chunk or chunk_size(net.layers, net.input_shape, len(images)), len(images))
+        if self._space is None or self._space.images != size:
+            self._space = Workspace(net.layers, net.input_shape, size)
+        for layer in net.weighted:
+            layer.prepare(workers, feedback=INPUT not in layer.parents)
+        for offset in range(0, len(images), size):
+            part = images[offset : offset + size]
+            for position, layer in enumerate(net.layers):
+                if layer.kind == "drop":
+                    stream = chance.key(self.seed, self.epoch, self.batch, position)
+                    layer.draw(self._space.at[layer.name], stream, offset, len(part), self.drop, workers)
+            yield self._space, offset, part

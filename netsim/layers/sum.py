@@ -1,0 +1,40 @@
+"""Sum: adds the two layers before it (section 4, deepernet); both get its feedback."""
+
+from __future__ import annotations
+
+from netsim.activity import Activity
+from netsim.kernels.units import sum_feedback, sum_feedforward
+from netsim.kernels.workers import Workers
+from netsim.layers.layer import Downward, Layer
+
+
+class Sum(Layer):
+    """x = x of the first parent + x of the second; no sigma.
+
+    Its feedback replaces the second parent, the layer right below. The first parent gets the same signal when the
+    second parent's own feedback reaches it: there it arrives as ``also``.
+    """
+
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+        """x = x_first + x_second."""
+        first, second = parents
+
+        def task(begin: int, end: int) -> None:
+            sum_feedforward(
+                first.values, second.values, second.image, second.row, second.origin,
+                own.values, own.image, own.row, own.origin, own.height, own.row_length, begin, end,
+            )  # fmt: skip
+
+        workers.run(task, images)
+
+    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+        """x_second <- gate * (signal [+ also])."""
+        below = down.activity
+
+        def task(begin: int, end: int) -> None:
+            sum_feedback(
+                below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+                own.height, own.row_length, down.also, down.use_also, down.gate, down.slope, begin, end,
+            )  # fmt: skip
+
+        workers.run(task, images)

@@ -1,0 +1,290 @@
+"""A net: its layers, their weights W and R, and what it answers to images."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from netsim import architectures, geometry, notation
+from netsim.arrays import check_images
+from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest
+from netsim.kernels.workers import Workers
+from netsim.layers import Layer, Weighted, make_layer
+from netsim.workspace import Workspace, chunk_size
+
+#: First words of the random streams that weights and connections are drawn from.
+_WEIGHTS, _CONNECTIONS = 1, 2
+
+
+class Network:
+    """A net of units with feedforward weights W and separate feedback weights R.
+
+    Parameters
+    ----------
+    architecture : one of the paper's nets by name (``"simpnet"``, ...), text in the paper's notation, or layer
+        specifications
+    input_shape : (H, W, C) of the images
+    classes : number C of output units
+    seed : whole number; the weights are drawn from it
+    connectivity : fraction of the connections that exist, thinned separately for W and R (section 4: 0.5); the
+        output layer is spared unless ``thin_output``
+    symmetric : start with R = W (Zipser and Rumelhart 1990)
+    slope : slope of sigma, sigma(h) = min(max(slope * h, -1), 1); 1 in the paper
+
+    Raises
+    ------
+    NotationError, UnknownNameError, GeometryError, ArrayError, OptionError : see each argument
+
+    Notes
+    -----
+    Weights are Glorot uniform, W and R drawn independently (section 4). ``net["conv1"].W`` and ``.R`` are float32
+    arrays of one shape: conv (Kh, Kw, C_in, C_out), untied (H, W, Kh, Kw, C_in, C_out), full and output
+    (n_in, n_out); maps are flattened row-major (H, W, C).
+    """
+
+    def __init__(
+        self,
+        architecture,
+        input_shape,
+        classes: int,
+        seed: int = 0,
+        *,
+        connectivity: float = 1.0,
+        thin_output: bool = False,
+        symmetric: bool = False,
+        slope: float = 1.0,
+    ):
+        self.specs = architectures.resolve(architecture)
+        places = geometry.infer(self.specs, input_shape, classes)
+        self.input_shape = geometry.check_input_shape(input_shape)
+        self.classes = int(classes)
+        self.seed = check_seed(seed)
+        check_number("connectivity", connectivity, above=0, most=1)
+        check_number("slope", slope, above=0)
+        self.options: dict[str, Any] = {
+            "connectivity": float(connectivity),
+            "thin_output": bool(thin_output),
+            "symmetric": bool(symmetric),
+            "slope": float(slope),
+        }
+        try:
+            self.layers: tuple[Layer, ...] = tuple(make_layer(place, slope) for place in places)
+        except (MemoryError, ValueError) as error:
+            raise OptionError(f"the weights of {self.architecture!r} do not fit into memory: {error}") from None
+        self._by_name = {layer.name: layer for layer in self.layers}
+        self._workspace: Workspace | None = None
+        self._workers: dict[int | None, Workers] = {}
+        self._draw()
+
+    def _draw(self) -> None:
+        """Glorot uniform weights, thinned connections, each from a stream of its own."""
+        fraction = self.options["connectivity"]
+        for number, layer in enumerate(self.layers):
+            if not isinstance(layer, Weighted):
+                continue
+            for which, weights in enumerate((layer.W, layer.R)):
+                stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, _WEIGHTS, number, which])))
+                draw = stream.random(weights.shape, np.float32)
+                weights[...] = (2 * draw - np.float32(1)) * np.float32(layer.limit)
+            if self.options["symmetric"]:
+                layer.R[...] = layer.W
+            if fraction < 1 and (layer.kind != "output" or self.options["thin_output"]):
+                for which, weights in enumerate((layer.W, layer.R)):
+                    words = [self.seed, _CONNECTIONS, number, which]
+                    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+                    mask = stream.random(weights.shape, np.float32) < fraction
+                    weights[~mask] = 0
+                    if which == 0:
+                        layer.W_mask = mask
+                    else:
+                        layer.R_mask = mask
+
+    @property
+    def architecture(self) -> str:
+        """The net in the paper's notation."""
+        return notation.render(self.specs)
+
+    @property
+    def weighted(self) -> tuple[Weighted, ...]:
+        """The layers with weights, bottom up."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Weighted))
+
+    def __getitem__(self, name: str) -> Layer:
+        if name not in self._by_name:
+            raise UnknownNameError(f"no layer {name!r}{nearest(name, self._by_name)}")
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __repr__(self) -> str:
+        return f"<Network {self.architecture!r} for {geometry.text(self.input_shape)}, {self.classes} classes>"
+
+    def _feedforward(self, images, threads: int | None):
+        """Yield (first image, number, workspace) for chunk after chunk, drop off."""
+        images = check_images(images, self.input_shape)
+        workers = self._workers.setdefault(threads, Workers(threads))
+        chunk = chunk_size(self.layers, self.input_shape, len(images))
+        if self._workspace is None or self._workspace.images != chunk:
+            self._workspace = Workspace(self.layers, self.input_shape, chunk)
+        for layer in self.weighted:
+            layer.prepare(workers, feedback=False)
+        for layer in self.layers:
+            if layer.kind == "drop":
+                layer.draw(self._workspace.at[layer.name], np.uint64(0), 0, 1, "off", workers)
+        for first in range(0, len(images), chunk):
+            part = images[first : first + chunk]
+            self._workspace.feedforward(part, workers)
+            yield first, len(part), self._workspace
+
+    def scores(self, images, threads: int | None = None) -> np.ndarray:
+        """Activity of the output layer, x_L = h_L (section 3.1), without dropout.
+
+        Parameters
+        ----------
+        images : (B, H, W, C), converted to float32
+        threads : number of threads; None takes all processors. The result does not depend on it.
+
+        Returns
+        -------
+        (B, classes) float32. The class answered is the one with the largest score.
+
+        Raises
+        ------
+        ArrayError : wrong shape, or pixels that are not finite
+        """
+        top = self.layers[-1].name
+        scores = np.empty((len(images), self.classes), np.float32)
+        for first, number, space in self._feedforward(images, threads):
+            scores[first : first + number] = space.at[top].array(number)
+        return scores
+
+    def activity(self, images, threads: int | None = None) -> dict[str, np.ndarray]:
+        """What each unit carries after the feedforward phase, drop off: layer name -> float32 (B, *shape)."""
+        result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.layers}
+        for first, number, space in self._feedforward(images, threads):
+            for name, array in result.items():
+                array[first : first + number] = space.at[name].array(number)
+        return result
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every weight and connection by name: ``"conv1.W"``, ``"conv1.R"``, ``"conv1.W_mask"`` (uint8), ..."""
+        state = {}
+        for layer in self.weighted:
+            state[f"{layer.name}.W"], state[f"{layer.name}.R"] = layer.W.copy(), layer.R.copy()
+            for which in ("W_mask", "R_mask"):
+                mask = getattr(layer, which)
+                if mask is not None:
+                    state[f"{layer.name}.{which}"] = mask.astype(np.uint8)
+        return state
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` gave.
+
+        Raises `ArrayError` where a name is missing, unknown, or of another shape; the net is unchanged then.
+        """
+        expected = {f"{layer.name}.{which}": layer for layer in self.weighted for which in ("W", "R")}
+        masks = {f"{layer.name}.{which}_mask": layer for layer in self.weighted for which in ("W", "R")}
+        for name in expected:
+            if name not in state:
+                raise ArrayError(f"the weights {name!r} are missing")
+        for name, array in state.items():
+            layer = expected.get(name) or masks.get(name)
+            if layer is None:
+                raise ArrayError(f"there are no weights {name!r} in this net{nearest(name, expected)}")
+            if np.shape(array) != layer.weights_shape:
+                raise ArrayError(f"{name} has shape {layer.weights_shape}; the given array has {np.shape(array)}")
+            if name in expected and not np.isfinite(array).all():
+                raise ArrayError(f"{name}: the given array has entries that are not finite")
+        for layer in self.weighted:
+            layer.separate()
+            for which in ("W", "R"):
+                mask = state.get(f"{layer.name}.{which}_mask")
+                setattr(layer, f"{which}_mask", None if mask is None else np.asarray(mask) != 0)
+                setattr(layer, which, state[f"{layer.name}.{which}"])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the net to a safetensors file, which `netsim.load` reads."""
+        from safetensors.numpy import save_file
+
+        description = {
+            "architecture": self.architecture,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "seed": self.seed,
+            "options": self.options,
+        }
+        try:
+            save_file(self.state(), os.fspath(path), {"netsim": json.dumps(description)})
+        except OSError as error:
+            raise DataError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from None
+
+
+def load(path: str | os.PathLike) -> Network:
+    """Read a net that `Network.save` wrote.
+
+    Raises
+    ------
+    DataError : the file is missing, damaged, or not a net of ours
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise DataError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description = json.loads((file.metadata() or {}).get("netsim", "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if description is None:
+            raise DataError(f"{path} is a safetensors file, but not a net saved by netsim")
+        net = Network(
+            description["architecture"],
+            description["input_shape"],
+            description["classes"],
+            description["seed"],
+            **description["options"],
+        )
+        net.restore(state)
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a net: {error}") from None
+    return net
+
+
+def check_seed(seed: int, name: str = "seed") -> int:
+    """A seed as int, or `OptionError`."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise OptionError(f"{name} is {seed!r}: it must be a whole number from 0 to {2**63 - 1}")
+    return int(seed)
+
+
+def check_number(
+    name: str, value: float, *, least: float | None = None, above: float | None = None, most: float | None = None
+) -> float:
+    """A finite number within its bounds as float, or `OptionError` that tells them."""
+    bounds = []
+    if least is not None:
+        bounds.append(f"at least {least:g}")
+    if above is not None:
+        bounds.append(f"above {above:g}")
+    if most is not None:
+        bounds.append(f"at most {most:g}")
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    inside = (
+        number
+        and math.isfinite(value)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    )
+    if not inside:
+        raise OptionError(f"{name} is {value!r}: it must be a number {' and '.join(bounds) or 'that is finite'}")
+    return float(value)

@@ -1,4 +1,4 @@
-"""Settings of the whole suite: no example database, no deadlines (kernels compile on first use), no windows."""
+"""Settings of the whole suite: the same examples in every run, no deadlines (kernels compile), no windows."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.activity import Activity, Border
-from netsim.kernels.units import pool_feedback, pool_feedforward
+from netsim.kernels.pools import pool_feedback, pool_feedforward
 from netsim.kernels.workers import Workers
 from netsim.layers.layer import Downward, Layer
 
@@ -54,7 +54,7 @@ class Maxpool(Layer):
                 below.values, below.image, below.row, below.origin, self.below[0], self.below[1],
                 own.values, own.image, own.row, own.origin, winner,
                 height, width, channels, self.spec.window, self.spec.stride,
-                down.also, down.use_also, down.gate, down.slope, first, last,
+                down.also, int(down.use_also), int(down.gate), down.slope, first, last,
             )  # fmt: skip
 
         workers.run(task, images)

@@ -55,7 +55,7 @@ class ParameterFile:
     """What a parameter file says, in this package's words.
 
     ``options`` may hold seed, epochs, data, batch, step_size, loss, mu (None: 1/(C-1)), protocol,
-    feedback_rate, connectivity, slope, train_images, validation_images; and ``untied_phase``, a dict with
+    feedback_rate, connectivity, slope, train_images, validation; and ``untied_phase``, a dict with
     untie, freeze and reinit (tuples of layer names) and those options that differ in that phase.
     ``names`` gives the name here of each of the file's layers. ``warnings`` are single lines.
     """

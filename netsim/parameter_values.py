@@ -105,7 +105,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str, int, str], Any]]] = {
     "force_global_prob": ("protocol", _protocol),
     "nonlin_scale": ("slope", _positive),
     "num_train": ("train_images", _COUNT),
-    "nval": ("validation_images", _integer(0, 10**9)),
+    "nval": ("validation", _integer(0, 10**9)),
 }
 
 

@@ -59,7 +59,7 @@ def _set(spec: object, **values: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Convolution: `filters` filters of `rows` x `columns` pixels, shared by all pixels, which keep their number."""
+    """Convolution: `filters` filters of `rows` x `columns` pixels, the same at every pixel."""
 
     kind: ClassVar[str] = "conv"
     filters: int

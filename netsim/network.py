@@ -211,19 +211,22 @@ class Network:
                 setattr(layer, f"{which}_mask", None if mask is None else np.asarray(mask) != 0)
                 setattr(layer, which, state[f"{layer.name}.{which}"])
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the net to a safetensors file, which `netsim.load` reads."""
-        from safetensors.numpy import save_file
-
-        description = {
+    def description(self) -> dict[str, Any]:
+        """What `load` needs beside the weights to build the net again: JSON-able facts."""
+        return {
             "architecture": self.architecture,
             "input_shape": list(self.input_shape),
             "classes": self.classes,
             "seed": self.seed,
             "options": self.options,
         }
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the net to a safetensors file, which `netsim.load` reads."""
+        from safetensors.numpy import save_file
+
         try:
-            save_file(self.state(), os.fspath(path), {"netsim": json.dumps(description)})
+            save_file(self.state(), os.fspath(path), {"netsim": json.dumps(self.description())})
         except OSError as error:
             raise DataError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from None
 

@@ -1,0 +1,134 @@
+"""The command line: a table of commands, each in a file of its own that is imported when it is called.
+
+Every refusal is one line on stderr, ``netsim: error: ...``, with exit status 2 (3 where a loss is no longer
+finite, 130 after Ctrl-C); there is no traceback for bad input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from netsim.errors import NetsimError, UnknownNameError, nearest
+
+#: Command: (module, function or sub-application, one line of help), in the order of `netsim --help`.
+COMMANDS = {
+    "train": ("netsim.cli.train", "train", "Train a net; without arguments simpnet on handwritten digits."),
+    "eval": ("netsim.cli.evaluate", "evaluate", "Loss, error and confusion of a run's net."),
+    "plot": ("netsim.cli.plot", "plot", "Draw the errors of runs over one another."),
+    "nets": ("netsim.cli.nets", "nets", "Layers, shapes, weights, multiply-adds and memory of nets."),
+    "data": ("netsim.cli.data", "data_app", "List, fetch and show data sets."),
+    "bench": ("netsim.cli.bench", "bench", "Time training steps."),
+    "timing": ("netsim.cli.timing", "timing", "What late, early and missing events do to learning."),
+    "events": ("netsim.cli.events", "events", "Train with event times for every unit."),
+    "circuit": ("netsim.cli.circuit", "circuit", "The paper's circuits as differential equations."),
+}
+
+
+class CommandTable(TyperGroup):
+    """The commands of `COMMANDS`: listed from the table, imported when called."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, cmd_name):
+        """A stand-in with the name and the line of help: what `netsim --help` shows."""
+        stand_in = typer.Typer()
+        stand_in.command(cmd_name, help=COMMANDS[cmd_name][2])(lambda: None)
+        return typer.main.get_command(stand_in)
+
+    def resolve_command(self, ctx, args):
+        name = args[0]
+        if name not in COMMANDS:
+            raise UnknownNameError(f"no command is named {name[:40]!r}{nearest(name[:40], COMMANDS)}")
+        return name, _load(name), args[1:]
+
+
+def _load(name: str):
+    module, attribute, help_line = COMMANDS[name]
+    target = getattr(importlib.import_module(module), attribute)
+    if not isinstance(target, typer.Typer):
+        command = typer.Typer(add_completion=False)
+        command.command(name)(target)
+        target = command
+    loaded = typer.main.get_command(target)
+    loaded.name, loaded.help = name, loaded.help or help_line
+    return loaded
+
+
+app = typer.Typer(cls=CommandTable, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import netsim
+
+        typer.echo(f"netsim {netsim.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _netsim(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Simulate learning by updated random feedback: activity, then feedback, in one unit."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: that of the process); return the exit status."""
+    try:
+        status = typer.main.get_command(app).main(
+            args=None if arguments is None else list(arguments), prog_name="netsim", standalone_mode=False
+        )
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except NetsimError as error:
+        return _refuse(str(error), error.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        return _refuse("interrupted", 130)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of our output went away
+            _silence(sys.stdout)
+            return 1
+        return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    except MemoryError:
+        return _refuse("not enough memory for this net, batch and data", 2)
+    except Exception as error:
+        # Usage errors of the command line library: it has changed their classes, but not what they offer.
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(_first_lower(error.format_message()), 2)
+
+
+def _refuse(message: str, status: int) -> int:
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
+        print(f"netsim: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return status
+
+
+def _first_lower(message: str) -> str:
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _silence(stream) -> None:
+    """Let what is still buffered go nowhere, so that Python does not complain at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def main() -> None:
+    """Entry point of the `netsim` command."""
+    sys.exit(run())

@@ -1,0 +1,132 @@
+"""`netsim eval`: loss, error and confusion of a run's net on validation and test images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netsim.errors import OptionError, RunError, nearest
+
+#: Pairs of classes named in the output, the most frequent confusions first.
+CONFUSIONS = 5
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="NAME", help="Other data than the run's: all its images.", show_default=False
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option("--data-dir", metavar="DIR", help="Where the data files lie.", show_default=False),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", metavar="best|last", help="Which weights.")
+    ] = "best",
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, max=1024, show_default=False, help="All cores."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Loss, error and the most frequent confusions of a run's net."""
+    if checkpoint not in ("best", "last"):
+        raise OptionError(f"--checkpoint is {checkpoint[:40]!r}{nearest(checkpoint[:40], ('best', 'last'))}")
+    report = measure(run, data, data_dir, checkpoint, threads)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(report))
+    else:
+        show(report)
+
+
+def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str, threads: int | None) -> dict:
+    """What `netsim eval --json` prints: run, checkpoint, epoch, data, and for each split loss, error,
+    confusion.
+    """
+    from netsim import configuration as configurations
+    from netsim import evaluation, preparation, runs
+    from netsim.errors import NetsimError
+    from netsim.runs import checkpoints
+
+    run = runs.find(path)
+    source = str(run.configuration_path)
+    configuration = configurations.build(configurations.parse(run.configuration(), source), source)
+    other = configurations.absolute_paths({"data": data or configuration.data, "data_dir": data_dir})
+    change = {"data": other["data"]}
+    if data is not None or data_dir is not None:
+        change["data_dir"] = other["data_dir"]
+    saved = checkpoints.load(run.best_path if checkpoint == "best" else run.last_path)
+    if data is not None and other["data"] != configuration.data:
+        # All images of a strange set: none of them was learned.
+        change.update(validation=0, train_images=None)
+    prepared = preparation.prepare(configuration.changed(**change))
+    try:
+        prepared.network.restore(saved.weights)
+    except NetsimError as error:
+        raise RunError(
+            f"{run.path}: the checkpoint does not fit {prepared.configuration.data}: {error}"
+        ) from error
+    splits = {"validation": prepared.validation, "test": prepared.test}
+    if data is not None and other["data"] != configuration.data:
+        splits = {"train": prepared.train, "test": prepared.test}
+    report = {
+        "run": str(run.path),
+        "checkpoint": checkpoint,
+        "epoch": saved.position.get("epoch"),
+        "data": prepared.configuration.data,
+        "classes": list(prepared.class_names),
+        "splits": {},
+    }
+    for name, split in splits.items():
+        if split is not None:
+            result = evaluation.evaluate(
+                prepared.network,
+                split,
+                configuration.loss,
+                prepared.trainer.mu,
+                threads or configuration.threads,
+            )
+            report["splits"][name] = {
+                "images": len(split),
+                "loss": result.loss,
+                "error": result.error,
+                "confusion": result.confusion.tolist(),
+            }
+    return report
+
+
+def show(report: dict) -> None:
+    """The report as a table, and the classes most often taken for others."""
+    from rich.console import Console
+    from rich.table import Table
+
+    typer.echo(f"{report['run']}, {report['checkpoint']} weights (epoch {report['epoch']}), {report['data']}")
+    table = Table()
+    for heading in ("", "images", "loss", "error"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, split in report["splits"].items():
+        table.add_row(name, f"{split['images']:,}", f"{split['loss']:.4g}", f"{100 * split['error']:.2f} %")
+    Console().print(table)
+    for name, split in report["splits"].items():
+        pairs = confusions(split["confusion"], report["classes"])
+        if pairs:
+            typer.echo(f"{name}, most often confused: {'; '.join(pairs)}")
+
+
+def confusions(confusion: list[list[int]], names: list[str]) -> list[str]:
+    """``cat taken for dog 123 times``, the most frequent first."""
+    wrong = [
+        (count, true, answer)
+        for true, row in enumerate(confusion)
+        for answer, count in enumerate(row)
+        if count and true != answer
+    ]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
+    return [f"{names[true]} taken for {names[answer]}: {count}" for count, true, answer in wrong[:CONFUSIONS]]

@@ -1,0 +1,262 @@
+"""`netsim train`: options to a configuration, a run folder, training, and what the user sees of it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netsim.errors import OptionError
+
+Net = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NET",
+        help="simpnet, deepnet, deepernet, deepnet_s, notation such as 'conv 32 5x5; maxpool 3; output', "
+        "or an author's parameter file (.txt).",
+        show_default=False,
+    ),
+]
+
+
+def _option(*names: str, help: str, metavar: str | None = None, panel: str | None = None):
+    return typer.Option(*names, help=help, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
+_DATA, _LEARN, _RUN = "Data", "Learning", "Run"
+
+
+def train(
+    net: Net = None,
+    net_option: Annotated[str | None, _option("--net", help="The same as NET.", metavar="NET")] = None,
+    data: Annotated[
+        str | None,
+        _option(
+            "--data",
+            metavar="NAME",
+            panel=_DATA,
+            help="digits (default), cifar10, cifar100, mnist, fashion-mnist, npz:PATH.",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None, _option("--data-dir", metavar="DIR", panel=_DATA, help="Where the data files lie.")
+    ] = None,
+    validation: Annotated[
+        int | None,
+        _option("--validation", metavar="N", panel=_DATA, help="Images set aside: 5000, or a tenth."),
+    ] = None,
+    train_images: Annotated[
+        int | None, _option("--train-images", metavar="N", panel=_DATA, help="Learn from at most so many.")
+    ] = None,
+    protocol: Annotated[
+        str | None, _option("--protocol", metavar="P", panel=_LEARN, help="urfb (default), frfb or bp.")
+    ] = None,
+    loss: Annotated[
+        str | None, _option("--loss", metavar="L", panel=_LEARN, help="hinge (default) or softmax.")
+    ] = None,
+    epochs: Annotated[
+        int | None, _option("--epochs", metavar="N", panel=_LEARN, help="Epochs in all: 40.")
+    ] = None,
+    batch: Annotated[
+        int | None, _option("--batch", metavar="N", panel=_LEARN, help="Images a batch: 500; digits 50.")
+    ] = None,
+    step_size: Annotated[
+        float | None, _option("--step-size", metavar="ETA", panel=_LEARN, help="Step size: 0.1.")
+    ] = None,
+    mu: Annotated[
+        float | None,
+        _option("--mu", metavar="MU", panel=_LEARN, help="Off-class factor: 1/(classes - 1)."),
+    ] = None,
+    feedback_rate: Annotated[
+        float | None,
+        _option(
+            "--feedback-rate",
+            metavar="EPS",
+            panel=_LEARN,
+            help="Rate of R's update in 0..1: 1 is urfb, 0 is frfb (equation 7).",
+        ),
+    ] = None,
+    decay: Annotated[
+        float | None, _option("--decay", metavar="LAMBDA", panel=_LEARN, help="Weight decay on W and R: 0.")
+    ] = None,
+    drop: Annotated[
+        str | None,
+        _option("--drop", metavar="D", panel=_LEARN, help="A mask a sample (default) or batch, or off."),
+    ] = None,
+    connectivity: Annotated[
+        float | None,
+        _option("--connectivity", metavar="C", panel=_LEARN, help="Share of connections kept: 1."),
+    ] = None,
+    thin_output: Annotated[
+        bool | None,
+        _option("--thin-output", panel=_LEARN, help="Thin the output layer's connections, too."),
+    ] = None,
+    symmetric: Annotated[
+        bool | None, _option("--symmetric-init", panel=_LEARN, help="Start with R = W.")
+    ] = None,
+    slope: Annotated[
+        float | None, _option("--slope", metavar="S", panel=_LEARN, help="Slope of sigma: 1.")
+    ] = None,
+    frozen: Annotated[
+        str | None,
+        _option("--freeze", metavar="LAYERS", panel=_LEARN, help="Layers that do not learn: conv1,conv2."),
+    ] = None,
+    seed: Annotated[
+        int | None, _option("--seed", metavar="N", panel=_RUN, help="Seed of weights, order and dropout: 0.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        _option("--threads", metavar="N", panel=_RUN, help="All cores. Changes no bit of the result."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        _option("--out", metavar="DIR", panel=_RUN, help="Run folder: runs/NET-DATA-PROTOCOL-seedN."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        _option("--resume", metavar="RUN", panel=_RUN, help="Go on with a run; --epochs makes it longer."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        _option("--config", metavar="FILE", panel=_RUN, help="Options from a run.toml; others override."),
+    ] = None,
+    quiet: Annotated[
+        bool, _option("--quiet", "-q", panel=_RUN, help="Print the path of the run folder only.")
+    ] = False,
+) -> None:
+    """Train a net; without arguments simpnet with URFB on handwritten digits.
+
+    The run folder gets the configuration, the metrics of every epoch, checkpoints and curves. Ctrl-C finishes
+    the batch and saves; --resume goes on, bit for bit.
+    """
+    given = {key: value for key, value in locals().items() if key in OPTION_NAMES and value is not None}
+    if net is not None and net_option is not None:
+        raise OptionError("the net is given twice: as NET and as --net")
+    if net_option is not None:
+        given["net"] = net_option
+    if frozen is not None:
+        given["frozen"] = [name.strip() for name in frozen.split(",") if name.strip()]
+    if resume is not None:
+        status = _resume(resume, given, out, config, quiet)
+    else:
+        status = _start(given, out, config, quiet)
+    if status:
+        raise typer.Exit(status)
+
+
+def _start(given: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+    from netsim import configuration, preparation, runs
+
+    values, notices = {}, ()
+    if config is not None:
+        values = configuration.read(config)
+        for information in ("resolved", "versions"):
+            values.pop(information, None)
+        configuration.build(values, str(config))
+    if "net" in given:
+        values.pop("name", None)
+        if _is_parameter_file(given["net"]):
+            options, notices = _parameter_file(given["net"])
+            values, given = {**values, **options}, {k: v for k, v in given.items() if k != "net"}
+    values = configuration.absolute_paths({**values, **given})
+    prepared = preparation.prepare(configuration.build(values, names=OPTION_NAMES))
+    path = runs.new_path(prepared.configuration.run_name) if out is None else out
+    with runs.create(path, prepared.configuration.to_toml()) as run:
+        return _train(prepared, run, quiet, notices)
+
+
+def _resume(path: Path, given: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+    from netsim import configuration, preparation, runs
+
+    fixed = sorted(set(given) - {"epochs", "threads", "data_dir"})
+    named = ["--out"] * (out is not None) + ["--config"] * (config is not None)
+    named += [OPTION_NAMES.get(key, key) for key in fixed]
+    if named:
+        raise OptionError(f"{named[0]} cannot go with --resume; only --epochs, --threads, --data-dir can")
+    with runs.find(path).lock() as run:
+        source = str(run.configuration_path)
+        values = configuration.parse(run.configuration(), source)
+        old = configuration.build(values, source)
+        values.update(configuration.absolute_paths(given))
+        asked = configuration.build(values, source, names=OPTION_NAMES)
+        done = len(run.metrics())
+        if asked.epochs < done:
+            raise OptionError(f"--epochs is {asked.epochs}, but {run.path} has done {done} epochs already")
+        prepared = preparation.prepare(asked)
+        if asked.epochs != old.epochs or asked.data_dir != old.data_dir:
+            # The tables of information stay those that the run began with.
+            kept = {"resolved": old.resolved, "versions": old.versions}
+            run.write_configuration(prepared.configuration.model_copy(update=kept).to_toml())
+        return _train(prepared, run, quiet, ())
+
+
+def _train(prepared, run, quiet: bool, notices) -> int:
+    from netsim import progress, training
+    from netsim.training_events import Notice
+
+    show = progress.watcher(prepared, quiet)
+    with stop_on_signals() as stop, show:
+        for notice in notices:
+            show(Notice(notice))
+        outcome = training.train(prepared, run, show, stop)
+    progress.summary(prepared.configuration, run, outcome, quiet)
+    if outcome.finished:
+        return 0
+    command = f"netsim train --resume {progress.quoted(run.path)}"
+    print(f"stopped and saved; go on with: {command}", file=sys.stderr)
+    return 130
+
+
+@contextmanager
+def stop_on_signals() -> Iterator:
+    """While open, Ctrl-C and SIGTERM set a flag, read by calling what is yielded; a second one interrupts at
+    once.
+    """
+    asked = False
+
+    def ask(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_parameter_file(net: str) -> bool:
+    return net.endswith(".txt") and "\n" not in net and "\0" not in net
+
+
+def _parameter_file(path: str) -> tuple[dict, tuple[str, ...]]:
+    """Options of an author's parameter file, and what is to be said about it."""
+    from netsim import notation, parameter_files
+
+    content = parameter_files.load(path)
+    options = dict(content.options)
+    options.pop("untied_phase", None)  # a warning says that the second phase is a run of its own
+    if "validation_images" in options:
+        options["validation"] = options.pop("validation_images")
+    stem = "".join(c if c.isalnum() or c in "._+-" else "_" for c in Path(path).stem)[:60]
+    options.update(net=notation.render(content.specs), name=stem or None)
+    return {key: value for key, value in options.items() if value is not None}, content.warnings
+
+
+#: Key of a configuration -> what the user typed.
+OPTION_NAMES = {
+    "net": "NET", "data": "--data", "data_dir": "--data-dir", "validation": "--validation",
+    "train_images": "--train-images", "protocol": "--protocol", "loss": "--loss", "epochs": "--epochs",
+    "batch": "--batch", "step_size": "--step-size", "mu": "--mu", "feedback_rate": "--feedback-rate",
+    "decay": "--decay", "drop": "--drop", "connectivity": "--connectivity", "thin_output": "--thin-output",
+    "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "seed": "--seed",
+    "threads": "--threads",
+}  # fmt: skip

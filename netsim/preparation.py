@@ -1,0 +1,70 @@
+"""From a configuration to what trains: data loaded, net and trainer built, every option checked, nothing
+written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netsim import configuration as configurations
+from netsim.configuration import Configuration
+
+if TYPE_CHECKING:
+    from netsim import Network, Trainer
+    from netsim.data import Split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a run needs; `configuration` is resolved, so its to_toml() is the run.toml of the run."""
+
+    configuration: Configuration
+    network: Network
+    trainer: Trainer
+    train: Split
+    validation: Split | None
+    test: Split | None
+    class_names: tuple[str, ...]
+
+
+def prepare(configuration: Configuration) -> Prepared:
+    """Load the data and build net and trainer. Raises a `NetsimError` for anything wrong with them or the
+    options.
+    """
+    import netsim
+    from netsim import data
+
+    dataset = data.load(configuration.data, configuration.data_dir)
+    facts: dict[str, object] = {
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        "test": 0 if dataset.test is None else len(dataset.test),
+    }
+    resolved = configurations.resolve(configuration, images=len(dataset.train), facts=facts)
+    network = netsim.Network(
+        resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
+    )
+    trainer = netsim.Trainer(network, **resolved.trainer_options())
+    train, validation = dataset.train, None
+    if resolved.validation:
+        train, validation = dataset.holdout(resolved.validation)
+    if resolved.resolved["train"] < len(train):
+        train = train.take(np.arange(resolved.resolved["train"]))
+    facts = {**resolved.resolved, "mu": float(trainer.mu), "data_sha256": fingerprint(train, validation)}
+    resolved = resolved.model_copy(update={"resolved": facts})
+    return Prepared(resolved, network, trainer, train, validation, dataset.test, dataset.class_names)
+
+
+def fingerprint(*splits: Split | None) -> str:
+    """SHA-256 of images and labels (hexadecimal): a resumed run must see the same data."""
+    digest = hashlib.sha256()
+    for split in splits:
+        if split is not None:
+            for array in (split.images, split.labels):
+                digest.update(f"{array.dtype.str} {array.shape} ".encode())
+                digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""Files that a crash, a kill or a full disk leaves whole: written aside, synced, renamed.
+
+After any of these a reader finds the old content or the new, never a mixture. What the operating system
+refuses becomes one line (`RunError`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from netsim.errors import RunError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; what was saved before is still there",
+    errno.EDQUOT: "the disk quota is used up; what was saved before is still there",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "the folder is gone",
+    errno.ENOTDIR: "a part of the path is no folder",
+    errno.ESTALE: "the folder is gone",
+    errno.EIO: "the disk reports an error",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EISDIR: "that is a folder",
+}
+
+
+def reason(error: OSError) -> str:
+    """What the operating system refused, in words."""
+    return _REASONS.get(error.errno, (error.strerror or str(error) or type(error).__name__).lower())
+
+
+@contextlib.contextmanager
+def refusals(path: Path, doing: str = "cannot be written") -> Iterator[None]:
+    """Turn an OSError into `RunError`: ``<path> <doing>: <reason>``."""
+    try:
+        yield
+    except RunError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path} {doing}: {reason(error)}") from error
+    except ValueError as error:  # a NUL byte in a path
+        raise RunError(f"{str(path)!r} {doing}: {error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut (a no-op where folders cannot be opened)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write(path: Path, content: bytes, *, keep: Path | None = None) -> None:
+    """Replace `path` by `content` in one step; with `keep`, what stood at `path` moves there.
+
+    The new file is complete and synced before any rename, so a kill leaves `path` old, or new, or (with
+    `keep`) for an instant only `keep`. The file aside has a fixed name: the next write overwrites what a kill
+    left of it. Raises `RunError`; `path` is then what it was.
+    """
+    aside = path.with_name(f".{path.name}.tmp")
+    with refusals(path):
+        try:
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                os.replace(path, keep)
+            os.replace(aside, path)
+            sync_folder(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
+
+
+def append(path: Path, content: bytes) -> None:
+    """Add `content` to the end of `path` and sync it; after a refusal the file has its old length again.
+
+    A kill may leave a part of `content` at the end: readers drop a line that does not end (`records`).
+    Raises `RunError`.
+    """
+    # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
+    with refusals(path), open(path, "ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(content)
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(path, before)
+            raise

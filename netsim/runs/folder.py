@@ -1,0 +1,215 @@
+"""The folder of a run: where each file stands, who may write, which checkpoint counts.
+
+This module knows nothing of networks or data: text, records and arrays go in and come out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netsim.errors import RunError, nearest
+from netsim.runs import checkpoints, durable, records
+from netsim.runs.checkpoints import Checkpoint
+
+if TYPE_CHECKING:
+    import filelock
+
+
+def new_path(name: str, parent: Path | str = "runs") -> Path:
+    """The first of ``parent/name``, ``parent/name-2``, ``parent/name-3``, .. that does not exist."""
+    name = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:120] or "run"
+    path, ordinal = Path(parent) / name, 1
+    with durable.refusals(path):
+        while os.path.lexists(path):
+            ordinal += 1
+            path = Path(parent) / f"{name}-{ordinal}"
+    return path
+
+
+def create(path: Path | str, configuration: str) -> Run:
+    """Make the folder, lock it and write run.toml; the caller closes the run (a context manager).
+
+    A folder that exists must hold no run and no other files. Raises `RunError`.
+    """
+    run = Run(path)
+    with durable.refusals(run.path, "cannot be made"):
+        run.path.mkdir(parents=True, exist_ok=True)
+    run.lock()
+    try:
+        with durable.refusals(run.path, "cannot be read"):
+            stands = sorted(name for name in os.listdir(run.path) if name not in _LEFT_BY_A_KILL)
+        if run.configuration_path.name in stands:
+            raise RunError(
+                f"{run.path} already holds a run: go on with it by `netsim train --resume {run.path}`, "
+                "or choose another folder"
+            )
+        if stands:
+            raise RunError(f"{run.path} is not empty ({stands[0]!r} is in it): choose another folder")
+        run.write_configuration(configuration)
+    except BaseException:
+        run.close()
+        raise
+    return run
+
+
+def find(path: Path | str) -> Run:
+    """The run in folder `path`, for reading; `Run.lock` it before writing. `RunError` if there is none."""
+    run = Run(path)
+    with durable.refusals(run.path, "cannot be read"):
+        if run.configuration_path.is_file():
+            return run
+        if run.path.is_dir():
+            raise RunError(f"{run.path} holds no run: there is no {run.configuration_path.name} in it")
+        if run.path.exists():
+            raise RunError(f"{run.path} is not the folder of a run")
+        beside = run.path.parent if run.path.parent.is_dir() else Path("runs")
+        known = [entry.name for entry in beside.iterdir() if entry.is_dir()] if beside.is_dir() else []
+    hint = nearest(run.path.name, known) if known and len(known) <= 20 else ""
+    raise RunError(f"{run.path}: there is no such run folder{hint}")
+
+
+class Run:
+    """One run's folder. Reading needs no lock: every file is replaced in one step.
+
+    Every method raises `RunError`, in one line, for what the operating system refuses.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self.configuration_path = self.path / "run.toml"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.timings_path = self.path / "timings.jsonl"
+        self.last_path = self.path / "last.safetensors"
+        self.previous_path = self.path / "previous.safetensors"
+        self.best_path = self.path / "best.safetensors"
+        self.curves_path = self.path / "curves.png"
+        self._lock: filelock.BaseFileLock | None = None
+        self._identity: tuple[int, int] | None = None
+
+    # Who may write
+
+    def lock(self) -> Run:
+        """Take the folder for this process, or raise at once. The system frees it when the process dies."""
+        import filelock
+
+        lock = filelock.FileLock(self.path / ".lock")
+        with durable.refusals(self.path):
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                raise RunError(f"{self.path} is in use by another process") from None
+            status = os.stat(self.path)
+        self._lock, self._identity = lock, (status.st_dev, status.st_ino)
+        return self
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):  # the folder may be gone
+                self._lock.release()
+        self._lock = self._identity = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_ours(self) -> None:
+        """Refuse to write without the lock, or into a folder put where ours was."""
+        if self._lock is None:
+            raise RunError(f"{self.path} is not locked by this process: call lock() first")
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {durable.reason(error)}") from error
+        if (status.st_dev, status.st_ino) != self._identity:
+            raise RunError(f"{self.path} was removed, and another folder stands there now")
+
+    # Configuration, metrics, picture
+
+    def configuration(self) -> str:
+        """The text of run.toml."""
+        with durable.refusals(self.configuration_path, "cannot be read"):
+            try:
+                return self.configuration_path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise RunError(f"{self.configuration_path} is damaged: it is not UTF-8 text") from error
+
+    def write_configuration(self, text: str) -> None:
+        self._check_ours()
+        durable.write(self.configuration_path, text.encode())
+
+    def metrics(self) -> list[dict]:
+        """The records of the epochs done, in order."""
+        return records.read(self.metrics_path)
+
+    def timings(self) -> list[dict]:
+        """Seconds and images/s of the epochs done."""
+        return records.read(self.timings_path)
+
+    def append(self, record: dict, timing: dict) -> None:
+        """Add the record of an epoch, and its times."""
+        self._check_ours()
+        records.append(self.timings_path, timing)
+        records.append(self.metrics_path, record)
+
+    def write_curves(self, png: bytes) -> None:
+        self._check_ours()
+        durable.write(self.curves_path, png)
+
+    # Checkpoints
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Make `checkpoint` the newest; the newest until now becomes the previous one."""
+        self._check_ours()
+        durable.write(self.last_path, checkpoint.to_bytes(), keep=self.previous_path)
+
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        self._check_ours()
+        durable.write(self.best_path, checkpoint.to_bytes())
+
+    def restore(self, report: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that is whole; None for a run that had none yet.
+
+        A damaged one is reported and set aside (``*.damaged``). metrics.jsonl and timings.jsonl are cut back
+        to what the checkpoint covers. Raises `RunError` if there are checkpoints and none is whole.
+        """
+        self._check_ours()
+        checkpoint = self._newest(report)
+        covered = checkpoint.records if checkpoint else []
+        records.rewrite(self.metrics_path, covered)
+        kept = {timing["epoch"]: timing for timing in self.timings() if timing["epoch"] <= len(covered)}
+        records.rewrite(self.timings_path, kept.values())
+        return checkpoint
+
+    def _newest(self, report: Callable[[str], None]) -> Checkpoint | None:
+        damaged = []
+        for path in (self.last_path, self.previous_path):
+            if not path.exists():  # a kill between two renames leaves only the previous one
+                continue
+            try:
+                checkpoint = checkpoints.load(path)
+            except RunError as error:
+                damaged.append((path, error))
+                continue
+            for bad, error in damaged:
+                aside = bad.with_name(bad.name + ".damaged")
+                report(f"{error}; kept as {aside.name}; going on from {path.name}")
+                with durable.refusals(bad, "cannot be set aside"):
+                    os.replace(bad, aside)
+            return checkpoint
+        if damaged:
+            raise damaged[0][1]
+        if len(self.metrics()) > 1:  # one line may stand alone: it comes before the first checkpoint
+            raise RunError(f"{self.path} has no checkpoint any more: {self.last_path.name} is missing")
+        return None
+
+
+#: What a process killed while it made the folder may leave there.
+_LEFT_BY_A_KILL = (".lock", ".run.toml.tmp")

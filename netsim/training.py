@@ -1,0 +1,248 @@
+"""Training: epochs over a data set, into a run folder. Nothing here knows about the terminal.
+
+    prepared = netsim.preparation.prepare(netsim.configuration.build({"data": "digits", "epochs": 3}))
+    with netsim.runs.create("runs/mine", prepared.configuration.to_toml()) as run:
+        train(prepared, run)
+
+The order of the images, the dropout masks and the sums are functions of the seed and of the position (epoch,
+batch) alone. So a run that was killed and resumed gives the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from netsim import evaluation, plots
+from netsim.configuration import differences, parse
+from netsim.errors import DivergedError, NetsimError, RunError
+from netsim.preparation import Prepared
+from netsim.runs import Checkpoint, Run
+from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
+
+#: Seconds between checkpoints within an epoch, and between drawings of the curves.
+CHECKPOINT_SECONDS = 60.0
+CURVES_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands between two batches: whole epochs, batches of the next one, and sums over these.
+
+    `errors` counts images, `loss` is the float64 sum over images in the order they were learned.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    images: int = 0
+    loss: float = 0.0
+    errors: int = 0
+    best_epoch: int = 0
+    best_error: float | None = None
+    best_loss: float | None = None
+
+    def after_batch(self, images: int, loss: float, error_rate: float) -> Position:
+        return replace(
+            self,
+            batch=self.batch + 1,
+            images=self.images + images,
+            loss=self.loss + loss * images,
+            errors=self.errors + round(error_rate * images),
+        )
+
+    def after_epoch(self) -> Position:
+        return replace(self, epoch=self.epoch + 1, batch=0, images=0, loss=0.0, errors=0)
+
+    def means(self) -> tuple[float, float]:
+        """Mean loss and error over the epoch's images so far."""
+        return self.loss / self.images, self.errors / self.images
+
+    def with_best(self, record: dict) -> tuple[Position, bool]:
+        """Note whether `record` is the best so far: the smallest error, then loss, then the earliest.
+
+        On the validation images; without any, on the training images.
+        """
+        kind = "validation" if record["validation_error"] is not None else "train"
+        found = record[f"{kind}_error"], record[f"{kind}_loss"]
+        if self.best_error is not None and found >= (self.best_error, self.best_loss):
+            return self, False
+        return replace(self, best_epoch=record["epoch"], best_error=found[0], best_loss=found[1]), True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How `train` ended: `finished`, or stopped in between; the records and times of all epochs done."""
+
+    finished: bool
+    records: list[dict]
+    timings: list[dict]
+
+
+def train(
+    prepared: Prepared,
+    run: Run,
+    on_event: Callable[[Event], None] = lambda event: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train up to `prepared.configuration.epochs` epochs, going on from what `run` holds.
+
+    run: a locked run folder. on_event: told what happens. stop: asked after every batch; True saves and
+    returns. Raises `DivergedError` where the loss or a weight is no longer finite (what was saved before
+    stays), `RunError` where the folder cannot be written.
+    """
+    configuration, trainer = prepared.configuration, prepared.trainer
+    split, batch = prepared.train, configuration.batch
+    position, records = _restore(prepared, run, on_event)
+    on_event(Started(configuration, position.epoch, position.images))
+    saved = drawn = time.monotonic()
+    drawn_epochs = -1
+    for epoch in range(position.epoch, configuration.epochs):
+        order = order_of_images(configuration.seed, epoch, len(split))
+        trainer.begin_epoch(epoch)
+        trainer.batch = position.batch
+        seconds, learned = 0.0, 0
+        for start in range(position.images, len(split), batch):
+            began = time.perf_counter()
+            images, labels = split.batch(order[start : start + batch])
+            result = trainer.step(images, labels)
+            seconds, learned = seconds + time.perf_counter() - began, learned + len(labels)
+            _check_finite(result.loss, position, run)
+            position = position.after_batch(len(labels), result.loss, result.error_rate)
+            on_event(Stepped(epoch + 1, position.images, *position.means()))
+            if stop():
+                run.save(_checkpoint(prepared, position, records, run))
+                _draw(prepared, run, records)
+                return Outcome(False, records, run.timings())
+            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                run.save(_checkpoint(prepared, position, records, run))
+                saved = time.monotonic()
+        record, timing = _measure(prepared, position, seconds, learned)
+        for loss in (record["train_loss"], record["validation_loss"]):
+            _check_finite(0.0 if loss is None else loss, position, run)
+        position, improved = position.after_epoch().with_best(record)
+        records = [*records, record]
+        checkpoint = _checkpoint(prepared, position, records, run)
+        run.append(record, timing)
+        if improved:
+            run.save_best(replace(checkpoint, records=[]))
+        run.save(checkpoint)
+        saved = time.monotonic()
+        on_event(EpochDone(record, timing))
+        stopped = stop()
+        if stopped or time.monotonic() - drawn >= CURVES_SECONDS:
+            _draw(prepared, run, records)
+            drawn, drawn_epochs = time.monotonic(), len(records)
+        if stopped:
+            break
+    if drawn_epochs != len(records):
+        _draw(prepared, run, records)
+    return Outcome(position.epoch >= configuration.epochs, records, run.timings())
+
+
+def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:
+    """Permutation of 0..images-1 for an epoch: int64, a function of (seed, epoch) alone.
+
+    The raw 64-bit numbers of a Philox generator are sorted; numpy promises that stream for ever, which it
+    does not for `Generator.permutation`.
+    """
+    key = np.array([seed, epoch], dtype=np.uint64)
+    return np.argsort(np.random.Philox(key=key).random_raw(images), kind="stable")
+
+
+def _measure(prepared: Prepared, position: Position, seconds: float, learned: int) -> tuple[dict, dict]:
+    """The epoch's line of metrics.jsonl (a function of seed and data alone) and of timings.jsonl."""
+    began = time.perf_counter()
+    network, loss, error = prepared.network, None, None
+    shown = prepared.train if prepared.validation is None else prepared.validation
+    if prepared.validation is not None:
+        configuration = prepared.configuration
+        result = evaluation.evaluate(
+            network, prepared.validation, configuration.loss, prepared.trainer.mu, configuration.threads
+        )
+        loss, error = result.loss, result.error
+    train_loss, train_error = position.means()
+    correlations, angles = evaluation.alignment(network)
+    record = {
+        "epoch": position.epoch + 1,
+        "train_loss": train_loss,
+        "train_error": train_error,
+        "validation_loss": loss,
+        "validation_error": error,
+        "correlation": correlations,
+        "angle_degrees": angles,
+        "saturated": evaluation.saturation(network, shown),
+    }
+    timing = {
+        "epoch": position.epoch + 1,
+        "images_per_second": learned / seconds if seconds > 0 else None,
+        "seconds": seconds,
+        "evaluation_seconds": time.perf_counter() - began,
+    }
+    return record, timing
+
+
+def _check_finite(loss: float, position: Position, run: Run) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(_diverged("the loss is no longer finite", position, run))
+
+
+def _diverged(what: str, position: Position, run: Run) -> str:
+    kept = (
+        f"{run.last_path} keeps the last good weights" if run.last_path.exists() else "nothing was saved yet"
+    )
+    return f"{what} (epoch {position.epoch + 1}, batch {position.batch + 1}): try a smaller step size; {kept}"
+
+
+def _checkpoint(prepared: Prepared, position: Position, records: list[dict], run: Run) -> Checkpoint:
+    """The state of the run now. Raises `DivergedError` rather than save a weight that is not finite."""
+    state = prepared.network.state()
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DivergedError(_diverged(f"a weight of {name} is no longer finite", position, run))
+    decisive = prepared.configuration.decisive()
+    data = prepared.configuration.resolved["data_sha256"]
+    return Checkpoint(
+        state,
+        {**asdict(position), "configuration": decisive, "data_sha256": data},
+        records,
+        prepared.network.description(),
+    )
+
+
+def _draw(prepared: Prepared, run: Run, records: list[dict]) -> None:
+    """Write curves.png from the metrics alone, so that a resumed run draws the same bytes."""
+    configuration = prepared.configuration
+    if records:
+        run.write_curves(plots.curves(plots.Curve(records, configuration.protocol, configuration.run_name)))
+
+
+def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, list[dict]]:
+    """Put net and position where the newest whole checkpoint of `run` has them."""
+    checkpoint = run.restore(lambda text: on_event(Notice(text)))
+    if checkpoint is None:
+        return Position(), []
+    facts = checkpoint.position
+    changed = list(differences(facts.get("configuration", {}), prepared.configuration.decisive()))
+    if changed:
+        raise RunError(
+            f"{run.configuration_path} was changed since the run began ({changed[0]}): "
+            f"start a new run by `netsim train --config {run.configuration_path}`"
+        )
+    if facts.get("data_sha256") != prepared.configuration.resolved["data_sha256"]:
+        raise RunError(
+            f"{run.path}: the data {prepared.configuration.data} are not those that the run began with"
+        )
+    before = parse(run.configuration(), str(run.configuration_path)).get("versions", {})
+    for difference in differences(before, prepared.configuration.versions):
+        on_event(Notice(f"{difference}: the run may not repeat bit for bit"))
+    try:
+        position = Position(**{field.name: facts[field.name] for field in fields(Position)})
+        prepared.network.restore(checkpoint.weights)
+        prepared.trainer.protocol.begin(list(prepared.network.weighted))  # R and W are one array again in BP
+    except (KeyError, TypeError, NetsimError) as error:
+        raise RunError(f"{run.path}: the checkpoint does not belong to this run: {error}") from error
+    return position, checkpoint.records

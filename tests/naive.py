@@ -1,0 +1,314 @@
+"""The paper's algorithm, slow and obvious: float64, one equation a line, nothing of ours imported.
+
+Equation, section and remark numbers are those of Amit (2019), Front. Comput. Neurosci. 13:18.
+A network is a list of (kind, parameters); W and R are dicts from layer names to arrays of the public shapes:
+conv (Kh, Kw, C_in, C_out), untied (H, W, Kh, Kw, C_in, C_out), full and output (n_in, n_out).
+Images are (B, H, W, C), activities (B, *shape of the layer).
+"""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+
+WEIGHTED = ("conv", "untied", "full", "output")
+SATURATED = ("conv", "untied", "full")  # have sigma; Remark 2: none on top, and a sum has none
+
+
+PARAMETERS = {
+    "conv": ("filters", "rows", "columns"),
+    "untied": ("filters", "rows", "columns"),
+    "maxpool": ("window", "stride"),
+    "drop": ("fraction",),
+    "full": ("units",),
+}
+
+
+# --------------------------------------------------------------------------------------------- the network
+def listing(text):
+    """'conv 2 3x3; maxpool 3, stride 2; drop .5; full 4; sum; output' as a list of (kind, parameters)."""
+    layers = []
+    for part in text.lower().split(";"):
+        kind = re.match(r"\s*([a-z]+)", part)[1]
+        numbers = [float(n) if kind == "drop" else int(n) for n in re.findall(r"[0-9.]+", part)]
+        if kind == "maxpool" and len(numbers) == 1:
+            numbers.append(2)  # the stride
+        layers.append((kind, dict(zip(PARAMETERS.get(kind, ()), numbers, strict=True))))
+    return layers
+
+
+def names_of(layers):
+    """Kind and ordinal: conv1, conv2, maxpool1, ..., output."""
+    kinds = [kind for kind, _ in layers]
+    return [k if k == "output" else f"{k}{kinds[: i + 1].count(k)}" for i, k in enumerate(kinds)]
+
+
+def parents_of(layers):
+    """Names of the layers that each layer reads: the one before it; for a sum the two before it."""
+    below = ["input", *names_of(layers)]
+    return {below[i + 1]: below[i - 1 : i + 1] if kind == "sum" else below[i : i + 1]
+            for i, (kind, _) in enumerate(layers)}  # fmt: skip
+
+
+def shapes_of(layers, input_shape, classes):
+    """Shape of every layer, and of the input."""
+    shapes, parents = {"input": tuple(input_shape)}, parents_of(layers)
+    for name, (kind, p) in zip(names_of(layers), layers, strict=True):
+        below = shapes[parents[name][0]]
+        if kind in ("conv", "untied"):
+            shapes[name] = (*below[:2], p["filters"])
+        elif kind == "maxpool":
+            shapes[name] = (-(-below[0] // p["stride"]), -(-below[1] // p["stride"]), below[2])
+        elif kind in ("full", "output"):
+            shapes[name] = (p["units"] if kind == "full" else classes,)
+        else:
+            shapes[name] = below
+    return shapes
+
+
+def weight_shapes(layers, input_shape, classes):
+    """Shape of W and R of every layer that has them."""
+    shapes, parents = shapes_of(layers, input_shape, classes), parents_of(layers)
+    result = {}
+    for name, (kind, p) in zip(names_of(layers), layers, strict=True):
+        below = shapes[parents[name][0]]
+        if kind in ("full", "output"):
+            result[name] = (int(np.prod(below)), shapes[name][0])
+        elif kind in ("conv", "untied"):
+            place = below[:2] if kind == "untied" else ()
+            result[name] = (*place, p["rows"], p["columns"], below[2], p["filters"])
+    return result
+
+
+# -------------------------------------------------------------- the three products of a layer with weights
+def bordered(x, rows, columns):
+    """x with a border of zeros, so that a filter at every pixel sees offsets -(K-1)//2 .. K//2."""
+    top, left = (rows - 1) // 2, (columns - 1) // 2
+    return np.pad(x, ((0, 0), (top, rows - 1 - top), (left, columns - 1 - left), (0, 0)))
+
+
+def unbordered(x, rows, columns):
+    """The inner part of a bordered array: what stands outside the grid is dropped."""
+    top, left = (rows - 1) // 2, (columns - 1) // 2
+    return x[:, top : x.shape[1] - (rows - 1 - top), left : x.shape[2] - (columns - 1 - left)]
+
+
+def at_pixel(W, i, j):
+    """The filters at pixel (i, j) as a matrix (Kh Kw C_in, C_out): tied weights are the same everywhere."""
+    W = W[i, j] if W.ndim == 6 else W
+    return W.reshape(-1, W.shape[-1])
+
+
+def feedforward_sum(W, x):
+    """h_i = sum_j W_ij x_j (eq. 1)."""
+    if W.ndim == 2:
+        return x.reshape(len(x), -1) @ W
+    rows, columns = W.shape[-4:-2]
+    B, height, width, _ = x.shape
+    below, h = bordered(x, rows, columns), np.zeros((B, height, width, W.shape[-1]))
+    for i in range(height):
+        for j in range(width):
+            patch = below[:, i : i + rows, j : j + columns].reshape(B, -1)
+            h[:, i, j] = patch @ at_pixel(W, i, j)
+    return h
+
+
+def feedback_sum(R, delta, shape_below):
+    """u_j = sum_i R_ij delta_i: eq. 2 with R in the place of W transposed (section 3.1)."""
+    B = len(delta)
+    if R.ndim == 2:
+        return (delta @ R.T).reshape(B, *shape_below)
+    rows, columns = R.shape[-4:-2]
+    u = bordered(np.zeros((B, *shape_below)), rows, columns)
+    for i in range(shape_below[0]):
+        for j in range(shape_below[1]):
+            signal = delta[:, i, j] @ at_pixel(R, i, j).T
+            u[:, i : i + rows, j : j + columns] += signal.reshape(B, rows, columns, shape_below[2])
+    return unbordered(u, rows, columns)
+
+
+def hebbian_sum(shape, x, delta):
+    """Increment of every weight: sum over the images (and, tied, the pixels) of delta_i x_j (eq. 2)."""
+    B, increment = len(x), np.zeros(shape)
+    if len(shape) == 2:
+        return x.reshape(B, -1).T @ delta
+    rows, columns = shape[-4:-2]
+    below = bordered(x, rows, columns)
+    for i in range(x.shape[1]):
+        for j in range(x.shape[2]):
+            patch = below[:, i : i + rows, j : j + columns].reshape(B, -1)
+            place = (i, j) if len(shape) == 6 else ...
+            increment[place] += (patch.T @ delta[:, i, j]).reshape(shape[-4:])
+    return increment
+
+
+# ----------------------------------------------------------------------------------------- maximum pooling
+def windows(x, window, stride):
+    """Every window of a pool: (place (i, j) in the pool, bordered units (B, K, K, C) that it sees)."""
+    below = bordered(x, window, window)
+    for i in range(-(-x.shape[1] // stride)):
+        for j in range(-(-x.shape[2] // stride)):
+            top, left = i * stride, j * stride
+            yield (i, j), below[:, top : top + window, left : left + window]
+
+
+def maxpool(x, window, stride):
+    """Maximum of each window; outside the grid stands 0, which can win."""
+    pool = np.zeros((len(x), -(-x.shape[1] // stride), -(-x.shape[2] // stride), x.shape[3]))
+    for (i, j), seen in windows(x, window, stride):
+        pool[:, i, j] = seen.max(axis=(1, 2))
+    return pool
+
+
+def maxpool_feedback(x, signal, window, stride):
+    """A pool unit's signal goes to its winner, the first maximum in row-major order; outside to nobody."""
+    u = bordered(np.zeros_like(x), window, window)
+    for (i, j), seen in windows(x, window, stride):
+        for b in range(x.shape[0]):
+            for c in range(x.shape[3]):
+                row, column = divmod(int(np.argmax(seen[b, :, :, c])), window)
+                u[b, i * stride + row, j * stride + column, c] += signal[b, i, j, c]
+    return unbordered(u, window, window)
+
+
+# ------------------------------------------------------------------------------------------------- dropout
+MASK64 = 2**64 - 1
+
+
+def mix(z):
+    """The splitmix64 finalizer on unsigned 64-bit integers."""
+    z = (z + 0x9E3779B97F4A7C15) & MASK64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK64
+    return z ^ (z >> 31)
+
+
+def counter_hash(seed, epoch, batch, layer, unit):
+    """32 random bits that depend on the five counters and on nothing else."""
+    key = 0x9E3779B97F4A7C15
+    for word in (seed, epoch, batch, layer):
+        key = mix(key ^ (word & MASK64))
+    return mix((key + unit * 0xD1342543DE82EF95) & MASK64) >> 32
+
+
+def keep_masks(layers, input_shape, classes, B, seed, epoch, batch, drop):
+    """Units that each drop layer keeps: bool (B, *shape); `drop` is 'sample', 'batch' or 'off'."""
+    masks, shapes = {}, shapes_of(layers, input_shape, classes)
+    for position, (name, (kind, p)) in enumerate(zip(names_of(layers), layers, strict=True)):
+        if kind != "drop" or drop == "off":
+            continue
+        units, threshold = int(np.prod(shapes[name])), round(p["fraction"] * 2**32)
+        kept = np.zeros((B, units), bool)
+        for b in range(B):
+            for u in range(units):
+                counter = (b if drop == "sample" else 0) * units + u
+                kept[b, u] = counter_hash(seed, epoch, batch, position, counter) >= threshold
+        masks[name] = kept.reshape(B, *shapes[name])
+    return masks
+
+
+# ---------------------------------------------------------------------------------------------- the phases
+def feedforward(layers, images, W, *, slope=1.0, masks=None):
+    """Feedforward phase: (x, h), dicts of what every layer carries and of its input before sigma."""
+    x, h, masks = {"input": np.asarray(images, float)}, {}, masks or {}
+    parents = parents_of(layers)
+    for name, (kind, p) in zip(names_of(layers), layers, strict=True):
+        below = x[parents[name][0]]
+        if kind in WEIGHTED:
+            h[name] = feedforward_sum(W[name], below)  # eq. 1
+            x[name] = h[name] if kind == "output" else np.clip(slope * h[name], -1.0, 1.0)  # Remark 2
+        elif kind == "maxpool":
+            x[name] = maxpool(below, **p)
+        elif kind == "drop":
+            x[name] = below * masks[name] / (1.0 - p["fraction"]) if name in masks else below
+        elif kind == "sum":
+            x[name] = below + x[parents[name][1]]
+    return x, h
+
+
+def onehot(labels, classes):
+    return np.arange(classes)[None, :] == np.asarray(labels)[:, None]
+
+
+def loss_of(scores, labels, loss="hinge", mu=None):
+    """Loss of each image (B,): eq. 4, or the cross-entropy of the softmax (section 3.2)."""
+    own = onehot(labels, scores.shape[1])
+    mu = 1.0 / (scores.shape[1] - 1) if mu is None else mu
+    if loss == "hinge":
+        own_part, other_part = np.maximum(1.0 - scores, 0.0), np.maximum(1.0 + scores, 0.0)
+        return np.where(own, own_part, mu * other_part).sum(axis=1)  # eq. 4
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    return np.log(np.exp(shifted).sum(axis=1)) - shifted[own]
+
+
+def output_error(scores, labels, loss="hinge", mu=None):
+    """delta of the output layer, minus the derivative of the loss: eq. 6, or y - softmax(x)."""
+    own = onehot(labels, scores.shape[1])
+    mu = 1.0 / (scores.shape[1] - 1) if mu is None else mu
+    if loss == "hinge":
+        return np.where(own, np.where(scores <= 1.0, 1.0, 0.0), np.where(scores >= -1.0, -mu, 0.0))  # eq. 6
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return own - e / e.sum(axis=1, keepdims=True)
+
+
+def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
+    """Feedback phase, top down: (delta, increments); an increment takes delta above, x below (Remark 1)."""
+    delta, increments, masks, parents = {}, {}, masks or {}, parents_of(layers)
+    arriving = {name: np.zeros_like(x[name]) for name in x}  # summed over all layers that read this one
+    for name, (kind, p) in reversed(list(zip(names_of(layers), layers, strict=True))):
+        if kind == "output":
+            delta[name] = delta_output
+        elif kind in SATURATED:
+            gate = slope * (np.abs(x[name]) < 1.0)  # eq. 3
+            delta[name] = gate * arriving[name]  # eq. 2
+        else:
+            delta[name] = arriving[name]
+        for parent in parents[name]:
+            below = x[parent]
+            if kind in WEIGHTED:
+                increments[name] = hebbian_sum(R[name].shape, below, delta[name])
+                signal = feedback_sum(R[name], delta[name], below.shape[1:])
+            elif kind == "maxpool":
+                signal = maxpool_feedback(below, delta[name], **p)
+            elif kind == "drop":
+                signal = delta[name] * masks[name] / (1.0 - p["fraction"]) if name in masks else delta[name]
+            elif kind == "sum":
+                signal = delta[name]
+            arriving[parent] = arriving[parent] + signal
+    return delta, increments
+
+
+def step(layers, images, labels, W, R, *, protocol="urfb", epsilon=None, loss="hinge", mu=None, eta=0.1,
+         decay=0.0, slope=1.0, masks=None, W_mask=None, R_mask=None, frozen=(),
+         delta_output=None):  # fmt: skip
+    """One batch of the phase-locked algorithm: everything that any unit carried, and the weights after it.
+
+    protocol: 'bp' (R is W), 'frfb' (epsilon 0), 'urfb' (epsilon 1); `epsilon` in between as in eq. 7.
+    masks: units kept by the drop layers; W_mask, R_mask: connections that exist (dicts, bool).
+    delta_output: output error to go on from, instead of the one computed here.
+    """
+    W = {name: np.asarray(w, float) for name, w in W.items()}
+    R = {name: np.asarray(r, float) for name, r in (W if protocol == "bp" else R).items()}
+    if epsilon is None:
+        epsilon = {"bp": 1.0, "frfb": 0.0, "urfb": 1.0}[protocol]
+    x, h = feedforward(layers, images, W, slope=slope, masks=masks)
+    scores = x["output"]
+    if delta_output is None:
+        delta_output = output_error(scores, labels, loss, mu)
+    delta, increments = feedback(layers, x, R, delta_output, slope=slope, masks=masks)
+
+    B, new_W, new_R = len(images), {}, {}
+    for name, increment in increments.items():
+        exists_W = 1.0 if not W_mask or W_mask.get(name) is None else W_mask[name]
+        exists_R = 1.0 if not R_mask or R_mask.get(name) is None else R_mask[name]
+        new_W[name], new_R[name] = W[name], R[name]
+        if name not in frozen:
+            new_W[name] = (1.0 - eta * decay) * W[name] + (eta / B) * increment * exists_W
+            if epsilon > 0.0:  # the same increment for the feedback synapse (section 3.1, eq. 7)
+                new_R[name] = (1.0 - eta * decay) * R[name] + epsilon * (eta / B) * increment * exists_R
+    return SimpleNamespace(
+        scores=scores, x=x, h=h, delta=delta, increments=increments,
+        loss=float(loss_of(scores, labels, loss, mu).mean()),
+        error_rate=float(np.mean(scores.argmax(axis=1) != np.asarray(labels))),
+        W=new_W, R=new_W if protocol == "bp" else new_R,
+    )  # fmt: skip

@@ -1,0 +1,111 @@
+"""``netsim data``: list, fetch and show the data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
+
+Name = Annotated[str, typer.Argument(help="A name from `netsim data list`.", show_default=False)]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="Folder with the files, or the archive. Default: NETSIM_DATA or the user's cache."
+    ),
+]
+
+
+@data_app.command("list")
+def list_data_sets(data_dir: DataDir = None) -> None:
+    """The data sets: shapes, sizes, where they stand or how to get them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from netsim import data
+
+    table = Table("name", "image", "classes", "train", "test", box=None, pad_edge=False)
+    table.add_column("where", overflow="fold")
+    for name in data.known():
+        entry = data.describe(name)
+        where = _where(entry, data_dir)
+        shape = "x".join(map(str, entry.input_shape))
+        test = f"{entry.test_size:,}" if entry.test_size else "-"
+        table.add_row(name, shape, str(entry.classes), f"{entry.train_size:,}", test, where)
+    table.add_row("npz:PATH", "any", "any", "any", "any", "a file of your own: images, labels (see the docs)")
+    Console(highlight=False).print(table)
+
+
+@data_app.command("fetch")
+def fetch_data_set(
+    name: Name,
+    data_dir: DataDir = None,
+    layout: Annotated[
+        str | None, typer.Option(help="binary or python (CIFAR).", show_default="binary")
+    ] = None,
+) -> None:
+    """Download the official files of a data set and compare their checksums."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from netsim import data
+
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks = {}
+
+        def advance(file: str, done: int, total: int) -> None:
+            if file not in tasks:
+                tasks[file] = progress.add_task(file)
+            progress.update(tasks[file], completed=done, total=total or None)
+
+        path = data.fetch(name, data_dir, layout, advance)
+    typer.echo(f"{name}: {path}")
+
+
+@data_app.command("show")
+def show_data_set(
+    name: Name,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (.png, .pdf, .svg).", show_default="NAME.png")
+    ] = None,
+) -> None:
+    """Draw images of every class, like figure 3 of the paper."""
+    from netsim import data
+    from netsim.data.picture import class_sheet
+    from netsim.errors import DataError
+
+    dataset = data.load(name, data_dir)
+    target = out or Path(f"{Path(name.removeprefix('npz:')).stem}.png")
+    figure = class_sheet(dataset)
+    try:
+        figure.savefig(target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise DataError(
+            f"{target}: {reason}; expected a file that can be written, .png, .pdf or .svg"
+        ) from None
+    typer.echo(str(target))
+
+
+def _where(entry, data_dir: Path | None) -> str:
+    from netsim.errors import DataError
+
+    if not entry.layouts:
+        return "embedded in scikit-learn"
+    try:
+        found = entry.find(data_dir)
+    except DataError as error:
+        return str(error)
+    if found is not None:
+        return str(found.path)
+    return f"netsim data fetch {entry.name}" + (f" --data-dir {data_dir}" if data_dir else "")

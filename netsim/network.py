@@ -128,9 +128,8 @@ class Network:
     def __repr__(self) -> str:
         return f"<Network {self.architecture!r} for {geometry.text(self.input_shape)}, {self.classes} classes>"
 
-    def _feedforward(self, images, threads: int | None):
+    def _feedforward(self, images: np.ndarray, threads: int | None):
         """Yield (first image, number, workspace) for chunk after chunk, drop off."""
-        images = check_images(images, self.input_shape)
         workers = self._workers.setdefault(threads, Workers(threads))
         chunk = chunk_size(self.layers, self.input_shape, len(images))
         if self._workspace is None or self._workspace.images != chunk:
@@ -161,6 +160,7 @@ class Network:
         ------
         ArrayError : wrong shape, or pixels that are not finite
         """
+        images = check_images(images, self.input_shape)
         top = self.layers[-1].name
         scores = np.empty((len(images), self.classes), np.float32)
         for first, number, space in self._feedforward(images, threads):
@@ -169,6 +169,7 @@ class Network:
 
     def activity(self, images, threads: int | None = None) -> dict[str, np.ndarray]:
         """What each unit carries after the feedforward phase, drop off: layer name -> float32 (B, *shape)."""
+        images = check_images(images, self.input_shape)
         result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.layers}
         for first, number, space in self._feedforward(images, threads):
             for name, array in result.items():
@@ -223,12 +224,13 @@ class Network:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the net to a safetensors file, which `netsim.load` reads."""
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         try:
             save_file(self.state(), os.fspath(path), {"netsim": json.dumps(self.description())})
-        except OSError as error:
-            raise DataError(f"cannot write {os.fspath(path)}: {error.strerror or error}") from None
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"cannot write {os.fspath(path)}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def load(path: str | os.PathLike) -> Network:

@@ -22,7 +22,9 @@ _even_tall, _even_high, _even_middle, _even_low, _even_one = (
     make_tile(rows, 2, False) for rows in (_TALL, _HIGH, _MIDDLE, _LOW, 1)
 )
 _ragged_tall, _ragged_middle, _ragged_one = (make_tile(rows, 2, True) for rows in (_TALL, _MIDDLE, 1))
-_narrow_tall, _narrow_middle, _narrow_one = (make_tile(rows, 1, True) for rows in (_TALL, _MIDDLE, 1))
+_narrow_highest, _narrow_tall, _narrow_middle, _narrow_one = (
+    make_tile(rows, 1, True) for rows in (2 * _TALL, _TALL, _MIDDLE, 1)
+)
 _NARROW = COLUMNS // 2
 
 
@@ -93,6 +95,10 @@ def products(
                             _ragged_one(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
                                         a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
                             i += 1
+                    elif left > _TALL:
+                        _narrow_highest(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
+                                        a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
+                        i += 2 * _TALL
                     elif left > _MIDDLE:
                         _narrow_tall(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
                                      a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip

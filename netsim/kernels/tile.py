@@ -11,8 +11,8 @@ Written as LLVM vectors, no target-specific call: the compiler picks the instruc
 
 from __future__ import annotations
 
-from netsim.kernels.jit import LANES, REGISTERS, cgutils, intrinsic, types
-from netsim.kernels.vectors import VECTOR, Lanes, constant, function, number, splat
+from netsim.kernels.jit import LANES, REGISTERS, cgutils, intrinsic, ir, types
+from netsim.kernels.vectors import INT, VECTOR, Lanes, constant, function, number, splat
 
 #: What happens to a finished sum (the argument ``finish``).
 STORE, SATURATE, GATE = 0, 1, 2
@@ -21,7 +21,7 @@ STORE, SATURATE, GATE = 0, 1, 2
 COLUMNS = 2 * LANES
 
 #: Heights of the tiles; two vectors a row, and room left for two vectors of ``b`` and one element of ``a``.
-HEIGHTS = (12, 8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 2, 1)
+HEIGHTS = (12, 8, 4, 2, 1)
 
 def make_tile(rows: int, vectors: int, ragged: bool):
     """The micro-kernel for tiles of ``rows`` rows by ``vectors`` vectors; ``ragged``: only ``columns`` columns count.
@@ -69,28 +69,26 @@ def make_tile(rows: int, vectors: int, ragged: bool):
                         for vector in range(vectors):
                             builder.store(constant(0.0), sums[row][vector])
 
+            a_base = [builder.gep(a, [offset]) for offset in a_offset]
+            b_base = builder.gep(b, [b_at])
+            # One index for all rows, hidden from the compiler's loop optimizer: it would give every row a pointer
+            # of its own, and their additions would take the multipliers' places.
+            hidden = ir.FunctionType(INT, [INT])
+            a_index = cgutils.alloca_once(builder, INT)
             with cgutils.for_range(builder, n_h) as outer:
-                h_a, h_b = builder.mul(outer.index, a_h), builder.mul(outer.index, b_h)
-                b_base = builder.gep(b, [builder.add(b_at, h_b)])
-                a_base = [builder.gep(a, [builder.add(offset, h_a)]) for offset in a_offset]
-
-                def multiply(step, index):
-                    b_row = builder.gep(b_base, [builder.mul(index, b_k)])
+                builder.store(builder.mul(outer.index, a_h), a_index)
+                b_start = builder.gep(b_base, [builder.mul(outer.index, b_h)])
+                with cgutils.for_range(builder, n_k) as inner:
+                    b_row = builder.gep(b_start, [builder.mul(inner.index, b_k)])
                     b_vectors = [memory.load(b_row, vector) for vector in range(vectors)]
-                    a_index = builder.mul(index, step) if step is not None else index
+                    index = builder.load(a_index)
                     for row in range(rows):
-                        element = splat(builder, builder.load(builder.gep(a_base[row], [a_index])))
+                        element = splat(builder, builder.load(builder.gep(a_base[row], [index])))
                         for vector in range(vectors):
                             total = builder.load(sums[row][vector])
                             total = builder.call(multiply_add, [element, b_vectors[vector], total])
                             builder.store(total, sums[row][vector])
-
-                contiguous = builder.icmp_signed("==", a_k, number(1))
-                with builder.if_else(contiguous) as (then, otherwise):
-                    with then, cgutils.for_range(builder, n_k) as inner:
-                        multiply(None, inner.index)
-                    with otherwise, cgutils.for_range(builder, n_k) as inner:
-                        multiply(a_k, inner.index)
+                    builder.store(builder.asm(hidden, "", "=r,0", [builder.add(index, a_k)], False), a_index)
 
             one, minus_one = constant(1.0), constant(-1.0)
             slopes = splat(builder, slope)

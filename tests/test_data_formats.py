@@ -181,6 +181,10 @@ def test_npz_refuses_arrays_that_do_not_fit(arrays, message, tmp_path):
 def test_npz_without_a_file(tmp_path):
     with pytest.raises(DataError, match="missing"):
         data.load(f"npz:{tmp_path}/none.npz")
+    for name in ("a\0b", "x" * 5000, "~nobody-here/x", "two\nlines", "."):
+        with pytest.raises(DataError) as caught:
+            data.load(f"npz:{name}", tmp_path)
+        assert str(caught.value).isprintable()
     with pytest.raises(ValueError, match="expected npz:PATH"):
         data.load("npz:")
 

@@ -12,9 +12,7 @@ data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data set
 Name = Annotated[str, typer.Argument(help="A name from `netsim data list`.", show_default=False)]
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir", help="Folder with the files, or the archive. Default: NETSIM_DATA or the user's cache."
-    ),
+    typer.Option("--data-dir", help="Folder with the files, or the archive. Default: NETSIM_DATA or the user's cache."),
 ]
 
 
@@ -42,9 +40,7 @@ def list_data_sets(data_dir: DataDir = None) -> None:
 def fetch_data_set(
     name: Name,
     data_dir: DataDir = None,
-    layout: Annotated[
-        str | None, typer.Option(help="binary or python (CIFAR).", show_default="binary")
-    ] = None,
+    layout: Annotated[str | None, typer.Option(help="binary or python (CIFAR).", show_default="binary")] = None,
 ) -> None:
     """Download the official files of a data set and compare their checksums."""
     from rich.console import Console
@@ -75,9 +71,7 @@ def fetch_data_set(
 def show_data_set(
     name: Name,
     data_dir: DataDir = None,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write (.png, .pdf, .svg).", show_default="NAME.png")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write (.png, .pdf, .svg).", show_default="NAME.png")] = None,
 ) -> None:
     """Draw images of every class, like figure 3 of the paper."""
     from netsim import data
@@ -85,16 +79,21 @@ def show_data_set(
     from netsim.errors import DataError
 
     dataset = data.load(name, data_dir)
-    target = out or Path(f"{Path(name.removeprefix('npz:')).stem}.png")
+    target = _target(name, out)
     figure = class_sheet(dataset)
     try:
         figure.savefig(target)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise DataError(
-            f"{target}: {reason}; expected a file that can be written, .png, .pdf or .svg"
-        ) from None
+        raise DataError(f"{target}: {reason}; expected a file that can be written, .png, .pdf or .svg") from None
     typer.echo(str(target))
+
+
+def _target(name: str, out: Path | None) -> Path:
+    """The file to write: NAME.png here or in the folder ``out``; .png where the ending is left out."""
+    out = out or Path()
+    target = out / f"{Path(name.removeprefix('npz:')).stem}" if out.is_dir() else out
+    return target if target.suffix else target.with_name(f"{target.name}.png")
 
 
 def _where(entry, data_dir: Path | None) -> str:

@@ -67,9 +67,7 @@ CIFAR100 = (
         label_bytes=2,
         **_OF_HUNDRED,
     ),
-    _layout(
-        "cifar-100-python", "cifar-100-python.tar.gz", ("train",), ("test",), label_bytes=0, **_OF_HUNDRED
-    ),
+    _layout("cifar-100-python", "cifar-100-python.tar.gz", ("train",), ("test",), label_bytes=0, **_OF_HUNDRED),
 )
 
 

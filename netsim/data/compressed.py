@@ -14,6 +14,7 @@ from netsim.data.refusal import Refuse
 _CHUNK = 1 << 20
 _BLOCK = 512
 _MOST_MEMBERS = 1000
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _LARGEST_EXTENSION = 1 << 16
 """Bytes of a pax or GNU header; a longer one is no honest archive of a data set."""
 
@@ -136,14 +137,12 @@ def tar_members(stream: BinaryIO, refuse: Refuse) -> Iterator[TarMember]:
         member = TarMember(stream, info.name, info.size, refuse)
         if info.type in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
             _check_extension(member, refuse)
-        elif info.isdir() or info.type in tarfile.REGULAR_TYPES:
+        elif info.isdir() or info.type in _FILES:
             _check_name(info.name, refuse)
-            if info.isreg():
+            if not info.isdir():
                 yield member
         else:
-            raise refuse(
-                f"member {info.name!r} is a link, a device or another special member", "files and folders"
-            )
+            raise refuse(f"member {info.name!r} is a link, a device or another special member", "files and folders")
         member.skip()
     else:
         raise refuse(f"more than {_MOST_MEMBERS} members", "the few files of a data set")

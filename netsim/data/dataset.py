@@ -36,9 +36,7 @@ class Split:
         if images.dtype not in (np.uint8, np.float32):
             raise ArrayError(f"images have dtype {images.dtype}; expected uint8 or float32")
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ArrayError(
-                f"labels have shape {labels.shape} and dtype {labels.dtype}; expected (N,) integers"
-            )
+            raise ArrayError(f"labels have shape {labels.shape} and dtype {labels.dtype}; expected (N,) integers")
         if len(images) != len(labels):
             raise ArrayError(f"{len(images)} images but {len(labels)} labels; expected as many of both")
         if len(images) == 0:
@@ -75,13 +73,9 @@ class Split:
     def _checked(self, indices: np.ndarray) -> np.ndarray:
         indices = np.asarray(indices)
         if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
-            raise ArrayError(
-                f"indices have shape {indices.shape} and dtype {indices.dtype}; expected (B,) integers"
-            )
+            raise ArrayError(f"indices have shape {indices.shape} and dtype {indices.dtype}; expected (B,) integers")
         if indices.size and (indices.min() < 0 or indices.max() >= len(self)):
-            raise ArrayError(
-                f"indices run from {indices.min()} to {indices.max()}; expected 0 to {len(self) - 1}"
-            )
+            raise ArrayError(f"indices run from {indices.min()} to {indices.max()}; expected 0 to {len(self) - 1}")
         return indices.astype(np.intp, copy=False)
 
 
@@ -110,8 +104,7 @@ class Dataset:
                 continue
             if split.images.shape[1:] != tuple(self.input_shape):
                 raise ArrayError(
-                    f"{self.name}: {part} images of shape {split.images.shape[1:]}; "
-                    f"expected {tuple(self.input_shape)}"
+                    f"{self.name}: {part} images of shape {split.images.shape[1:]}; expected {tuple(self.input_shape)}"
                 )
             if split.labels.max() >= self.classes:
                 raise ArrayError(
@@ -128,9 +121,7 @@ class Dataset:
         """
         size = len(self.train)
         if not 1 <= count < size:
-            raise OptionError(
-                f"{count} validation images out of {size} of {self.name}; expected 1 to {size - 1}"
-            )
+            raise OptionError(f"{count} validation images out of {size} of {self.name}; expected 1 to {size - 1}")
         order = _fixed_shuffle(size)
         return self.train.take(order[count:]), self.train.take(order[:count])
 

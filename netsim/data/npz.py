@@ -89,10 +89,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refuse: Refuse) -> n
         if stream.tell() + math.prod(shape) * dtype.itemsize != info.file_size:
             raise refuse(f"{info.file_size} bytes for shape {shape} of {dtype}", "as many as the shape needs")
         values = np.empty(shape[::-1] if fortran else shape, dtype)
-        if (
-            values.size
-            and read_exactly(stream, memoryview(values.reshape(-1).view(np.uint8))) != values.nbytes
-        ):
+        if values.size and read_exactly(stream, memoryview(values.reshape(-1).view(np.uint8))) != values.nbytes:
             raise refuse("an array that ends early", f"{values.nbytes} bytes")
         if stream.read(1):
             raise refuse("bytes after the array", f"{values.nbytes} bytes")

@@ -36,9 +36,7 @@ def class_sheet(dataset: Dataset) -> Figure:
 def _rows(dataset: Dataset) -> Figure:
     cells = [_first(dataset, label, _PER_ROW) for label in range(dataset.classes)]
     figure, axes, step, (height, _) = _sheet(dataset, cells, _GAP)
-    axes.set_yticks(
-        [row * step + (height - 1) / 2 for row in range(dataset.classes)], dataset.class_names, fontsize=11
-    )
+    axes.set_yticks([row * step + (height - 1) / 2 for row in range(dataset.classes)], dataset.class_names, fontsize=11)
     return figure
 
 
@@ -85,16 +83,12 @@ def _sheet(dataset: Dataset, cells: list[list], gap: float):
         figsize=(inches + 1.0, inches * sheet.shape[0] / sheet.shape[1] + 0.5), dpi=150, layout="constrained"
     )
     axes = figure.add_subplot()
-    axes.imshow(
-        sheet if channels == 3 else sheet[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
+    axes.imshow(sheet if channels == 3 else sheet[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(
-        f"{dataset.name}: {dataset.classes} classes, {len(dataset.train):,} training images", fontsize=11
-    )
+    axes.set_title(f"{dataset.name}: {dataset.classes} classes, {len(dataset.train):,} training images", fontsize=11)
     return figure, axes, down, (height, width)
 
 

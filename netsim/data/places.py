@@ -46,15 +46,20 @@ def default_folder() -> Path:
     """The folder NETSIM_DATA names, else ``netsim/data`` in the user's cache folder."""
     named = os.environ.get("NETSIM_DATA")
     if named:
-        return Path(named).expanduser()
+        return named_path(named)
     from platformdirs import user_cache_path
 
     return user_cache_path("netsim", appauthor=False) / "data"
 
 
+def named_path(path: Path | str) -> Path:
+    """A path that a user named, ``~`` expanded where there is such a user."""
+    return Path(os.path.expanduser(path))
+
+
 def places(data_dir: Path | str | None) -> tuple[Path, ...]:
     """What is searched: ``data_dir`` alone when given, else the default folder and installed packages."""
-    return (default_folder(), _INSTALLED) if data_dir is None else (Path(data_dir).expanduser(),)
+    return (default_folder(), _INSTALLED) if data_dir is None else (named_path(data_dir),)
 
 
 def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None:
@@ -81,16 +86,14 @@ def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None
         except OSError as error:
             if isinstance(error, DataError):
                 raise
-            raise refusing(place)(
-                error.strerror or type(error).__name__, "a folder that can be read"
-            ) from None
+            raise refusing(place)(error.strerror or type(error).__name__, "a folder that can be read") from None
     return None
 
 
 def open_file(path: Path, refuse: Refuse) -> tuple[BinaryIO, int]:
     """The regular file at ``path``, unbuffered, and its size in bytes."""
-    if not path.is_file():
-        raise refuse("missing", "a regular file")
+    if not os.path.isfile(path):
+        raise refuse("no regular file" if os.path.lexists(path) else "missing", "a regular file")
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 (the caller closes it)
     except OSError as error:

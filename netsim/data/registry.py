@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from netsim.data import cifar, class_names, digits, idx, npz
 from netsim.data.dataset import Dataset, Split
-from netsim.data.fetch import DOWNLOADS, Advance, Download, fetch_file
-from netsim.data.places import Found, Layout, default_folder, find, places
+from netsim.data.downloads import DOWNLOADS, Advance, Download, fetch_file
+from netsim.data.places import Found, Layout, default_folder, find, named_path, places
 from netsim.errors import DataError, OptionError, UnknownNameError, nearest
 
 _NPZ = "npz:"
@@ -52,9 +53,7 @@ _ENTRIES = {
     for entry in (
         Entry("digits", digits.INPUT_SHAPE, class_names.DIGITS, digits.SIZE, 0, (), _read_digits),
         Entry("cifar10", cifar.INPUT_SHAPE, class_names.CIFAR10, 50_000, 10_000, cifar.CIFAR10, cifar.read),
-        Entry(
-            "cifar100", cifar.INPUT_SHAPE, class_names.CIFAR100, 50_000, 10_000, cifar.CIFAR100, cifar.read
-        ),
+        Entry("cifar100", cifar.INPUT_SHAPE, class_names.CIFAR100, 50_000, 10_000, cifar.CIFAR100, cifar.read),
         Entry("mnist", idx.INPUT_SHAPE, class_names.DIGITS, 60_000, 10_000, idx.MNIST, idx.read),
         Entry(
             "fashion-mnist",
@@ -121,11 +120,9 @@ def fetch(
         raise OptionError(f"{name}: a file of your own cannot be fetched; known: {', '.join(known())}")
     entry = describe(name)
     if layout is not None and layout not in entry.downloads:
-        raise OptionError(
-            f"{name} has no layout {layout!r}{nearest(layout, entry.downloads or ('(embedded)',))}"
-        )
-    folder = default_folder() if data_dir is None else Path(data_dir).expanduser()
-    if data_dir is None or folder.exists():
+        raise OptionError(f"{name} has no layout {layout!r}{nearest(layout, entry.downloads or ('(embedded)',))}")
+    folder = default_folder() if data_dir is None else named_path(data_dir)
+    if data_dir is None or os.path.exists(folder):
         found = entry.find(data_dir)
         fetched = {folder / item.path for items in entry.downloads.values() for item in items}
         if found is not None and layout is None and not fetched & {found.path, *_files_in(found)}:
@@ -142,9 +139,9 @@ def _files_in(found: Found) -> set[Path]:
 def _load_npz(path: str, data_dir: Path | str | None) -> Dataset:
     if not path:
         raise OptionError("npz: without a file; expected npz:PATH")
-    candidate = Path(path).expanduser()
-    if data_dir is not None and not candidate.is_file():
-        candidate = Path(data_dir).expanduser() / candidate
+    candidate = named_path(path)
+    if data_dir is not None and not os.path.isfile(candidate):
+        candidate = named_path(data_dir) / candidate
     return npz.read(candidate)
 
 

@@ -42,8 +42,7 @@ def _idx(address: str, folder: str, *md5: str) -> tuple[Download, ...]:
     from netsim.data.idx import FILES
 
     return tuple(
-        Download(f"{address}{name}.gz", sum_, f"{folder}/{name}.gz")
-        for name, sum_ in zip(FILES, md5, strict=True)
+        Download(f"{address}{name}.gz", sum_, f"{folder}/{name}.gz") for name, sum_ in zip(FILES, md5, strict=True)
     )
 
 

@@ -7,23 +7,31 @@ replaced and before the units below are (Remark 1).
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from netsim import losses, protocols
+from netsim.activity import Span
 from netsim.arrays import check_images, check_labels
 from netsim.errors import OptionError, nearest
 from netsim.geometry import INPUT
 from netsim.kernels import chance
-from netsim.kernels.weights import update, update_connected
+from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
-from netsim.layers import Weighted
+from netsim.layers import Layer, Weighted
 from netsim.network import Network, check_number, check_seed
 from netsim.workspace import Workspace, chunk_size
 
 DROP_MODES = ("sample", "batch", "off")
+
+#: The sum over a batch of the increments of tied layers is cut into so many parts, whatever the number of threads; ...
+_PARTS = 16
+#: ... into fewer where the parts of a layer would hold more than so many numbers.
+_PART_NUMBERS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,10 @@ class Trainer:
         if drop not in DROP_MODES:
             raise OptionError(f"unknown drop {drop!r}{nearest(drop, DROP_MODES)}")
         self.drop = drop
-        self.frozen = frozenset([frozen] if isinstance(frozen, str) else frozen)
+        try:
+            self.frozen = frozenset([frozen] if isinstance(frozen, str) else frozen)
+        except TypeError:
+            raise OptionError(f"frozen is {frozen!r}: it must be names of layers") from None
         for name in self.frozen:
             if not isinstance(net[name], Weighted):
                 raise OptionError(f"frozen layer {name!r} has no weights")
@@ -107,6 +118,13 @@ class Trainer:
         self._chunk, self._space = chunk, None
         self._learning = [layer for layer in net.weighted if layer.name not in self.frozen]
         self._increments = {layer.name: np.zeros(layer.weights_shape, np.float32) for layer in self._learning}
+        self._parts: dict[str, np.ndarray] = {}
+        #: the lowest layer that learns, and the layers from it upward: nothing below needs a signal
+        self._lowest = self._learning[0] if self._learning else None
+        above = itertools.dropwhile(lambda layer: layer is not self._lowest, net.layers)
+        self._reached = frozenset(layer.name for layer in above)
+        tied = [layer.W.size for layer in self._learning if layer.by_image]
+        self._most_parts = max(1, min(_PARTS, _PART_NUMBERS // max(tied, default=1)))
         self.protocol.begin(list(net.weighted))
 
     def begin_epoch(self, epoch: int) -> None:
@@ -143,22 +161,52 @@ class Trainer:
         """
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
-        batch, loss = len(images), np.empty(len(images))
-        wrong = 0
-        lowest = self._lowest_layer_that_learns()
-        for space, offset, part in self._chunks(images):
-            number = len(part)
-            space.feedforward(part, self._workers)
-            wrong += self._output_error(space, labels[offset : offset + number], loss[offset : offset + number])
-            for position in reversed(range(lowest, len(self.net.layers))):
-                layer = self.net.layers[position]
-                if layer.name in self._increments:
-                    (below,), own = space.parents(layer), space.at[layer.name]
-                    increment = self._increments[layer.name]
-                    layer.hebbian(below, own, increment, batch, offset, number, self._workers)
-                if position > lowest:
-                    space.feedback(layer, number, self._workers)
+        batch, loss, wrong = len(images), np.empty(len(images)), 0
+        parts = self._begin_parts(batch)
+        for space, offset, chunk in self._chunks(images):
+            seen = slice(offset, offset + len(chunk))
+            space.feedforward(chunk, self._workers)
+            wrong += self._output_error(space, labels[seen], loss[seen])
+            here = [(max(a - offset, 0), min(b - offset, len(chunk))) for a, b in parts]
+            here = [(a, b) for a, b in here if a < b]
+            for stage in reversed(space.stages):
+                layers = [layer for layer in reversed(stage) if layer.name in self._reached]
+                if layers:
+
+                    def descend(span: Span, space=space, offset=offset, layers=layers) -> None:
+                        for layer in layers:
+                            self._hebbian(space, layer, span, offset, parts)
+                            if layer is not self._lowest:
+                                space.feedback(layer, span)
+
+                    space.run(stage, descend, here, self._workers)
+        self._add_parts(len(parts))
         return self._increments, StepResult(float(loss.mean()), wrong / batch)
+
+    def _hebbian(self, space: Workspace, layer: Layer, span: Span, offset: int, parts: list[tuple[int, int]]) -> None:
+        """Add what the images of a span give to a layer's increment; a tied layer's goes to the part they belong to."""
+        if layer.name not in self._increments:
+            return
+        (below,), own, first = space.parents(layer), space.at[layer.name], offset + span.first
+        if layer.by_image:
+            part = next(number for number, (_, end) in enumerate(parts) if first < end)
+            layer.hebbian(below, own, self._parts[layer.name][part], first == parts[part][0], span)
+        else:
+            layer.hebbian(below, own, self._increments[layer.name].reshape(-1), first == 0, span)
+
+    def _begin_parts(self, batch: int) -> list[tuple[int, int]]:
+        """Cut a batch into parts; make room for the sum of each, in every tied layer that learns."""
+        number = min(self._most_parts, batch)
+        for layer in self._learning:
+            if layer.by_image and len(self._parts.get(layer.name, ())) < number:
+                self._parts[layer.name] = np.empty((number, layer.W.size), np.float32)
+        return [(part * batch // number, (part + 1) * batch // number) for part in range(number)]
+
+    def _add_parts(self, number: int) -> None:
+        """The increment of each tied layer is the sum of its parts, one after another."""
+        for name, parts in self._parts.items():
+            total, parts, size = self._increments[name].reshape(-1), parts.reshape(-1), self.net[name].W.size
+            self._workers.run(functools.partial(add_parts, total, parts, number, size), size, 1 << 14)
 
     def _output_error(self, space: Workspace, labels: np.ndarray, loss: np.ndarray) -> int:
         """The output error REPLACES the activity of the output layer (eq. 6); return the number of wrong answers."""
@@ -195,15 +243,10 @@ class Trainer:
             space.feedforward(part, self._workers)
             self._output_error(space, labels[offset : offset + number], np.empty(number))
             for layer in reversed(self.net.layers[1:]):
-                space.feedback(layer, number, self._workers)
+                space.feedback(layer, Span(0, number, self._workers))
             for name, array in result.items():
                 array[offset : offset + number] = space.at[name].array(number)
         return result
-
-    def _lowest_layer_that_learns(self) -> int:
-        """Position of the lowest layer whose weights change; nothing below it needs a signal."""
-        names = [layer.name for layer in self.net.layers]
-        return min((names.index(layer.name) for layer in self._learning), default=len(names))
 
     def _chunks(self, images: np.ndarray):
         """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""
@@ -218,5 +261,5 @@ class Trainer:
             for position, layer in enumerate(net.layers):
                 if layer.kind == "drop":
                     stream = chance.key(self.seed, self.epoch, self.batch, position)
-                    layer.draw(self._space.at[layer.name], stream, offset, len(part), self.drop, workers)
+                    layer.draw(self._space.at[layer.name], self.drop, stream, offset)
             yield self._space, offset, part

@@ -43,6 +43,6 @@ LOSSES: dict[str, Loss] = {"hinge": hinge, "softmax": softmax}
 
 def find(name: str) -> Loss:
     """The loss of that name, or `OptionError` with the nearest one."""
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise OptionError(f"unknown loss {name!r}{nearest(name, LOSSES)}")
     return LOSSES[name]

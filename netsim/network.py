@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from netsim import architectures, geometry, notation
-from netsim.arrays import check_images
+from netsim.arrays import check_images, check_weights
 from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest
 from netsim.kernels.workers import Workers
 from netsim.layers import Layer, Weighted, make_layer
@@ -138,7 +138,7 @@ class Network:
             layer.prepare(workers, feedback=False)
         for layer in self.layers:
             if layer.kind == "drop":
-                layer.draw(self._workspace.at[layer.name], np.uint64(0), 0, 1, "off", workers)
+                layer.draw(self._workspace.at[layer.name], "off", np.uint64(0), 0)
         for first in range(0, len(images), chunk):
             part = images[first : first + chunk]
             self._workspace.feedforward(part, workers)
@@ -194,6 +194,7 @@ class Network:
         """
         expected = {f"{layer.name}.{which}": layer for layer in self.weighted for which in ("W", "R")}
         masks = {f"{layer.name}.{which}_mask": layer for layer in self.weighted for which in ("W", "R")}
+        connected: dict[str, np.ndarray] = {}
         for name in expected:
             if name not in state:
                 raise ArrayError(f"the weights {name!r} are missing")
@@ -201,16 +202,18 @@ class Network:
             layer = expected.get(name) or masks.get(name)
             if layer is None:
                 raise ArrayError(f"there are no weights {name!r} in this net{nearest(name, expected)}")
-            if np.shape(array) != layer.weights_shape:
-                raise ArrayError(f"{name} has shape {layer.weights_shape}; the given array has {np.shape(array)}")
-            if name in expected and not np.isfinite(array).all():
-                raise ArrayError(f"{name}: the given array has entries that are not finite")
+            if name in masks:
+                connected[name] = check_weights(name, array, layer.weights_shape) != 0
+        weights = {
+            name: check_weights(name, state[name], layer.weights_shape, connected.get(f"{name}_mask"))
+            for name, layer in expected.items()
+        }
         for layer in self.weighted:
             layer.separate()
             for which in ("W", "R"):
-                mask = state.get(f"{layer.name}.{which}_mask")
-                setattr(layer, f"{which}_mask", None if mask is None else np.asarray(mask) != 0)
-                setattr(layer, which, state[f"{layer.name}.{which}"])
+                name = f"{layer.name}.{which}"
+                setattr(layer, f"{which}_mask", connected.get(f"{name}_mask"))
+                setattr(layer, which, weights[name])
 
     def description(self) -> dict[str, Any]:
         """What `load` needs beside the weights to build the net again: JSON-able facts."""

@@ -45,7 +45,7 @@ def find(name: str, feedback_rate: float | None = None) -> Protocol:
 
     Raises `OptionError` for an unknown name, a rate outside [0, 1], or a rate for BP, which has no weights R.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise OptionError(f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}")
     protocol = PROTOCOLS[name]
     if feedback_rate is None:

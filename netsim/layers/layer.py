@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.activity import Activity, Border
-from netsim.errors import ArrayError
+from netsim.arrays import check_weights
 from netsim.geometry import Place, units
 from netsim.kernels.products import STORE
 from netsim.kernels.tile import GATE, SATURATE
@@ -23,10 +23,12 @@ class Layer:
     Attributes
     ----------
     name, kind, spec, parents, below, shape : see `netsim.geometry.Place`
+    by_image : a call may work on any span of images, in a thread; else it works on a whole chunk, with all threads
     saturates : the units apply sigma, so their feedback passes a gate (eq. 3)
     slope : slope of sigma around 0; 1 in the paper
     """
 
+    by_image = True
     saturates = False
     has_weights = False
 
@@ -49,8 +51,8 @@ class Layer:
         """How far beyond its own map this layer's feedback reads."""
         return Border()
 
-    def activity(self, images: int, border: Border) -> Activity:
-        """Room for what the layer's units carry, for so many images."""
+    def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:
+        """Room for what the layer's units carry, for so many images, and tables for reading its parents."""
         return Activity(self.shape, images, border)
 
 
@@ -116,16 +118,7 @@ class Weighted(Layer):
         self._set(self._R, values, self.R_mask, "R")
 
     def _set(self, target: np.ndarray, values, mask: np.ndarray | None, what: str) -> None:
-        values = np.asarray(values)
-        if values.shape != self.weights_shape:
-            raise ArrayError(f"{self.name}.{what} has shape {self.weights_shape}; the given array has {values.shape}")
-        if values.dtype.kind not in "fiu":
-            raise ArrayError(f"{self.name}.{what} needs numbers; the given array holds {values.dtype}")
-        if not np.isfinite(values).all():
-            raise ArrayError(f"{self.name}.{what}: the given array has entries that are not finite")
-        if mask is not None and np.any(values[~mask]):
-            raise ArrayError(f"{self.name}.{what}: the given array is not 0 where {self.name} has no connection")
-        np.copyto(target, values, casting="unsafe")
+        np.copyto(target, check_weights(f"{self.name}.{what}", values, self.weights_shape, mask))
 
     @property
     def is_symmetric(self) -> bool:

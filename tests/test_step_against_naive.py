@@ -9,6 +9,8 @@ from agreement import Case, check
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from netsim.kernels.workers import Workers
+
 ARCHITECTURES = {
     # weights: channels that are no multiples of 8 or 16; filters even, flat, larger than the map
     "output alone": "output",
@@ -172,28 +174,40 @@ def test_a_ragged_batch_and_what_the_buffers_held_before(sizes, drop):
 
 
 # --------------------------------------------------------------- the same bits however the work is divided
-def weights_after(threads, chunk, drop):
-    case = Case(WITH_ALL, (7, 6, 3), classes=5, batch=23, drop=drop)
+DIVIDED = {
+    "small": Case(WITH_ALL, (7, 6, 3), classes=5, batch=23),
+    "one mask": Case(WITH_ALL, (7, 6, 3), classes=5, batch=23, drop="batch", connectivity=0.5),
+    "wide": Case("conv 24 5x5; maxpool 3; conv 40 3x3; conv 40 3x3; sum; drop .5; untied 8 3x3; full 150; output",
+                 (12, 12, 3), classes=10, batch=40),
+}  # fmt: skip
+
+
+def weights_after(case, **options):
+    """(losses, weights, scores) after three batches."""
     net, rng = case.network(), np.random.default_rng(5)
     W, R = agreement.draw_weights(case, rng)
     for layer in net.weighted:
-        layer.W, layer.R = W[layer.name], R[layer.name]
-    trainer = case.train(net, threads=threads, **({} if chunk is None else {"chunk": chunk}))
+        layer.W = W[layer.name] if layer.W_mask is None else W[layer.name] * layer.W_mask
+        layer.R = R[layer.name] if layer.R_mask is None else R[layer.name] * layer.R_mask
+    trainer = case.train(net, **options)
     results = [trainer.step(*agreement.draw_batch(case, rng)) for _ in range(3)]
     images, _ = agreement.draw_batch(case, rng)
-    return [r.loss for r in results], net.state(), net.scores(images, threads=threads)
+    return [r.loss for r in results], net.state(), net.scores(images, threads=options["threads"])
 
 
-@pytest.mark.parametrize("drop", ["sample", "batch"])
 @pytest.mark.parametrize("chunk", [None, 1, 4, 16, 23])
-def test_the_same_bits_for_any_number_of_threads_and_any_chunk(chunk, drop):
-    losses, state, scores = weights_after(1, None, drop)
-    for threads in (1, 2):
-        other_losses, other_state, other_scores = weights_after(threads, chunk, drop)
+@pytest.mark.parametrize("case", DIVIDED.values(), ids=DIVIDED)
+def test_the_same_bits_for_any_number_of_threads_and_any_chunk(case, chunk, monkeypatch):
+    losses, state, scores = weights_after(case, threads=1)
+    tasks, run_tasks = [], Workers.run_tasks
+    monkeypatch.setattr(Workers, "run_tasks", lambda self, work: (tasks.append(len(work)), run_tasks(self, work)))
+    for threads in (1, 2, 3):
+        other_losses, other_state, other_scores = weights_after(case, threads=threads, chunk=chunk)
         assert other_losses == losses
         np.testing.assert_array_equal(other_scores, scores)
         for name, array in state.items():
             np.testing.assert_array_equal(other_state[name], array, err_msg=f"{name}, {threads} threads")
+    assert max(tasks) > 3, "nothing was divided"
 
 
 # ------------------------------------------------------------------------------------ random architectures

@@ -1,0 +1,87 @@
+"""Networks on disk and as dicts of arrays: what comes back is what was there, to the bit."""
+
+import json
+
+import numpy as np
+import pytest
+from test_network_interface import CLASSES, assert_same_state, batch, copies, network
+
+import netsim
+from netsim import errors
+
+
+@pytest.mark.parametrize("options", [
+    {}, dict(connectivity=0.5, slope=0.5), dict(connectivity=0.3, thin_output=True), dict(symmetric=True, seed=9),
+], ids=str)  # fmt: skip
+def test_save_and_load(tmp_path, options):
+    net, (images, labels) = network(**options), batch()
+    netsim.Trainer(net).step(images, labels)
+    net.save(tmp_path / "net.safetensors")
+    loaded = netsim.load(tmp_path / "net.safetensors")
+    assert_same_state(net, loaded)
+    for what in ("architecture", "specs", "input_shape", "classes", "seed", "options"):
+        assert getattr(loaded, what) == getattr(net, what)
+    np.testing.assert_array_equal(loaded.scores(images), net.scores(images))
+    # and it learns on as the saved one does
+    results = [netsim.Trainer(n).step(images, labels) for n in (net, loaded)]
+    assert results[0] == results[1]
+    assert_same_state(net, loaded)
+    assert netsim.load(str(tmp_path / "net.safetensors")).classes == CLASSES
+
+
+def test_the_file_is_plain_safetensors_with_a_description(tmp_path):
+    from safetensors import safe_open
+
+    net = network(connectivity=0.5)
+    net.save(tmp_path / "net.safetensors")
+    with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        text = json.dumps(file.metadata())
+    assert stored.keys() == net.state().keys() and stored["conv1.W_mask"].dtype == np.uint8
+    np.testing.assert_array_equal(stored["full1.R"], net["full1"].R)
+    assert "untied 3 2x2" in text
+
+
+def test_state_and_restore():
+    net, other = network(connectivity=0.5), network(seed=4)
+    state = net.state()
+    kept = copies(state)
+    netsim.Trainer(net).step(*batch())
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, kept[name], err_msg="state() is a copy")
+    other.restore(state)
+    for name, array in other.state().items():
+        np.testing.assert_array_equal(array, kept[name])
+    assert other["output"].W_mask is None and other["conv1"].W_mask.dtype == bool
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "text", "no description", "other shape", "folder"])
+def test_a_file_that_cannot_be_loaded(tmp_path, damage):
+    from safetensors.numpy import load_file, save_file
+
+    path, net = tmp_path / "net.safetensors", network()
+    net.save(path)
+    whole = path.read_bytes()
+    if damage == "missing":
+        path = tmp_path / "nothing.safetensors"
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif damage == "text":
+        path.write_text("conv 4 3x3")
+    elif damage == "no description":
+        save_file(load_file(path), path)
+    elif damage == "other shape":
+        path.write_bytes(whole.replace(b"conv 4 3x3", b"conv 8 3x3"))
+        assert path.read_bytes() != whole
+    elif damage == "folder":
+        path = tmp_path
+    with pytest.raises(errors.DataError) as caught:
+        netsim.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(errors.DataError, match="nowhere"):
+        network().save(tmp_path / "nowhere" / "net.safetensors")

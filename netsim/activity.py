@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netsim.kernels.workers import Workers
+
 
 @dataclass(frozen=True, slots=True)
 class Border:
@@ -28,6 +30,21 @@ class Border:
             max(self.left, other.left),
             max(self.right, other.right),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The images that a call works on.
+
+    Attributes
+    ----------
+    first, last : the images [first, last) of the chunk at hand
+    workers : threads to share the work among; None inside a thread
+    """
+
+    first: int
+    last: int
+    workers: Workers | None = None
 
 
 class Activity:

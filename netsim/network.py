@@ -88,21 +88,24 @@ class Network:
             if not isinstance(layer, Weighted):
                 continue
             for which, weights in enumerate((layer.W, layer.R)):
-                stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, _WEIGHTS, number, which])))
-                draw = stream.random(weights.shape, np.float32)
-                weights[...] = (2 * draw - np.float32(1)) * np.float32(layer.limit)
+                weights[...] = self._uniform(weights.shape, _WEIGHTS, number, which)
+                weights *= np.float32(2 * layer.limit)
+                weights -= np.float32(layer.limit)
             if self.options["symmetric"]:
                 layer.R[...] = layer.W
             if fraction < 1 and (layer.kind != "output" or self.options["thin_output"]):
                 for which, weights in enumerate((layer.W, layer.R)):
-                    words = [self.seed, _CONNECTIONS, number, which]
-                    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
-                    mask = stream.random(weights.shape, np.float32) < fraction
+                    mask = self._uniform(weights.shape, _CONNECTIONS, number, which) < fraction
                     weights[~mask] = 0
                     if which == 0:
                         layer.W_mask = mask
                     else:
                         layer.R_mask = mask
+
+    def _uniform(self, shape: tuple[int, ...], *words: int) -> np.ndarray:
+        """Numbers in [0, 1) from the stream that the seed and ``words`` name."""
+        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *words])))
+        return stream.random(shape, np.float32)
 
     @property
     def architecture(self) -> str:

@@ -1,16 +1,28 @@
-"""The activity of all layers of a net for a chunk of images, and the way up and down through it."""
+"""The activity of all layers of a net for a chunk of images, and the way up and down through it.
+
+Layers that work image by image are taken together in stages: a thread takes a few images through all layers of a
+stage, while their activity is in its cache. Full and untied layers are stages of their own: they read each of their
+weights once for all images of the chunk.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 
-from netsim.activity import Activity, Border
-from netsim.geometry import INPUT
+from netsim.activity import Activity, Border, Span
+from netsim.geometry import INPUT, units
 from netsim.kernels.workers import Workers
 from netsim.layers import Downward, Layer
 
-#: Bytes of activity that a chunk of images may take. Which images share a chunk changes no bit of a result.
-_CHUNK_BYTES = 64 << 20
+#: Bytes of activity that a chunk of images may take, if the weights take less. Which images share a chunk changes no
+#: bit of a result.
+_CHUNK_BYTES = 16 << 20
+
+#: Images that a thread takes through a stage at once.
+_BLOCK = 4
 
 
 class Workspace:
@@ -19,6 +31,7 @@ class Workspace:
     Attributes
     ----------
     at : layer name (and ``"input"``) -> `Activity`
+    stages : runs of layers (bottom up) that are worked through together
     """
 
     def __init__(self, layers: tuple[Layer, ...], input_shape: tuple[int, int, int], images: int):
@@ -26,8 +39,11 @@ class Workspace:
         borders = _borders(layers)
         self.at = {INPUT: Activity(input_shape, images, borders[INPUT])}
         for layer in layers:
-            self.at[layer.name] = layer.activity(images, borders[layer.name])
+            self.at[layer.name] = layer.activity(images, borders[layer.name], self.parents(layer))
         self._down = {layer.name: self._downward(number) for number, layer in enumerate(layers)}
+        whole = itertools.count()  # a layer that works on whole chunks is a group of its own
+        groups = itertools.groupby(layers, lambda layer: -1 if layer.by_image else next(whole))
+        self.stages = tuple(tuple(group) for _, group in groups)
 
     def _downward(self, number: int) -> Downward | None:
         """Where the feedback of layer ``number`` goes: into the layer below and, with it, that of a sum above."""
@@ -45,14 +61,43 @@ class Workspace:
 
     def feedforward(self, images: np.ndarray, workers: Workers) -> None:
         """The feedforward phase: from x_0 = the image upward, each layer sets its units (section 3.1, eq. 1)."""
-        number = len(images)
-        self.at[INPUT].array(number)[...] = images
-        for layer in self.layers:
-            layer.feedforward(self.parents(layer), self.at[layer.name], number, workers)
+        number, x_0 = len(images), self.at[INPUT].array()
 
-    def feedback(self, layer: Layer, images: int, workers: Workers) -> None:
+        def place(first: int, last: int) -> None:
+            x_0[first:last] = images[first:last]
+
+        workers.run(place, number, _BLOCK)
+        for stage in self.stages:
+
+            def rise(span: Span, stage=stage) -> None:
+                for layer in stage:
+                    layer.feedforward(self.parents(layer), self.at[layer.name], span)
+
+            self.run(stage, rise, [(0, number)], workers)
+
+    def feedback(self, layer: Layer, span: Span) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2)."""
-        layer.feedback(self.at[layer.name], self._down[layer.name], images, workers)
+        layer.feedback(self.at[layer.name], self._down[layer.name], span)
+
+    def run(
+        self, stage: tuple[Layer, ...], work: Callable[[Span], None], parts: list[tuple[int, int]], workers: Workers
+    ) -> None:
+        """Call ``work`` on spans that cover the images of ``parts``.
+
+        The images of a part are worked on in order, by one thread if there are several parts.
+        """
+        if not stage[0].by_image:
+            work(Span(parts[0][0], parts[-1][1], workers))
+            return
+
+        def blocks(first: int, last: int) -> None:
+            for block in range(first, last, _BLOCK):
+                work(Span(block, min(block + _BLOCK, last)))
+
+        if len(parts) == 1:
+            workers.run(lambda a, b: blocks(parts[0][0] + a, parts[0][0] + b), parts[0][1] - parts[0][0], _BLOCK)
+        else:
+            workers.run_tasks([lambda a=a, b=b: blocks(a, b) for a, b in parts])
 
 
 def _borders(layers: tuple[Layer, ...]) -> dict[str, Border]:
@@ -76,7 +121,8 @@ def _borders(layers: tuple[Layer, ...]) -> dict[str, Border]:
 
 def chunk_size(layers: tuple[Layer, ...], input_shape: tuple[int, int, int], batch: int) -> int:
     """Number of images to work through at once: few enough that their activity stays small."""
-    one = Workspace(layers, input_shape, 1)
-    number = max(16, _CHUNK_BYTES // sum(activity.values.nbytes for activity in one.at.values()))
+    image = 4 * (units(input_shape) + sum(layer.units for layer in layers))
+    weights = max((layer.W.nbytes for layer in layers if layer.has_weights and not layer.by_image), default=0)
+    number = max(16, max(_CHUNK_BYTES, 2 * weights) // image)
     pieces = -(-batch // number)
     return -(-batch // pieces)

@@ -1,4 +1,4 @@
-"""The one place that imports numba: compiler flags, the cache of compiled kernels, the width of this machine's vectors."""
+"""The one place that imports numba: compiler flags, the cache of compiled kernels, the width of vectors."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Max pooling, all channels of a location side by side in vectors.
 
-Maps are laid out as in `netsim.kernels.units`. ``winner`` (uint16, B * H * W * C) is the place of each pool's winner
+Maps are laid out as in `netsim.kernels.units`. ``winner`` (int32, B * H * W * C) is the place of each pool's winner
 in its window, row-major.
 """
 
 from __future__ import annotations
-
 
 from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
 from netsim.kernels.vectors import CODE, CODES, VECTOR, constant, function, number, over_lanes, splat
@@ -62,9 +61,8 @@ def _signals_of_windows(
             context.make_array(kind)(context, builder, value).data
             for kind, value in zip(signature.args[:4], values[:4], strict=True)
         )
-        (at, source, mark, o_row, w_row, channels, rows, columns, code, code_row, code_column, use_also, gate, slope) = (
-            values[4:]
-        )
+        at, source, mark, o_row, w_row, channels, rows, columns = values[4:12]
+        code, code_row, code_column, use_also, gate, slope = values[12:]
         signal = cgutils.alloca_once(builder, VECTOR)
         absolute = function(builder, f"llvm.fabs.v{LANES}f32", VECTOR, [VECTOR])
         yes = builder.icmp_signed("!=", use_also, number(0))

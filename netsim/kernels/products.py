@@ -17,7 +17,7 @@ __all__ = ["COLUMNS", "GATE", "SATURATE", "STORE", "pack_columns", "products"]
 BLOCK = 256
 
 _TALL = HEIGHTS[0]
-_HIGH, _MIDDLE, _LOW = (HEIGHTS[1], HEIGHTS[2], HEIGHTS[3]) if len(HEIGHTS) == 5 else (HEIGHTS[1], HEIGHTS[1], HEIGHTS[2])
+_HIGH, _MIDDLE, _LOW = HEIGHTS[1:4]
 _even_tall, _even_high, _even_middle, _even_low, _even_one = (
     make_tile(rows, 2, False) for rows in (_TALL, _HIGH, _MIDDLE, _LOW, 1)
 )

@@ -11,7 +11,7 @@ Written as LLVM vectors, no target-specific call: the compiler picks the instruc
 
 from __future__ import annotations
 
-from netsim.kernels.jit import LANES, REGISTERS, cgutils, intrinsic, ir, types
+from netsim.kernels.jit import LANES, cgutils, intrinsic, ir, types
 from netsim.kernels.vectors import INT, VECTOR, Lanes, constant, function, number, splat
 
 #: What happens to a finished sum (the argument ``finish``).
@@ -21,7 +21,8 @@ STORE, SATURATE, GATE = 0, 1, 2
 COLUMNS = 2 * LANES
 
 #: Heights of the tiles; two vectors a row, and room left for two vectors of ``b`` and one element of ``a``.
-HEIGHTS = (12, 8, 4, 2, 1)
+HEIGHTS = (12, 8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 3, 2, 1)
+
 
 def make_tile(rows: int, vectors: int, ragged: bool):
     """The micro-kernel for tiles of ``rows`` rows by ``vectors`` vectors; ``ragged``: only ``columns`` columns count.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netsim.kernels.jit import LANES, cgutils, ir
 
-FLOAT, INT, CODE = ir.FloatType(), ir.IntType(64), ir.IntType(16)
+FLOAT, INT, CODE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 VECTOR = ir.VectorType(FLOAT, LANES)
 CODES = ir.VectorType(CODE, LANES)
 MASK = ir.VectorType(ir.IntType(1), LANES)
@@ -49,20 +49,20 @@ class Lanes:
         return self.builder.bitcast(self.builder.gep(pointer, [number(vector * LANES)]), kind.as_pointer())
 
     def load(self, pointer, vector=0, kind=VECTOR):
-        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4 if kind is VECTOR else 2)
+        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4)
         if self.masks is None:
             return self.builder.load(pointer, align=align.constant)
-        name = f"llvm.masked.load.v{LANES}{'f32' if kind is VECTOR else 'i16'}.p0"
+        name = f"llvm.masked.load.v{LANES}{'f32' if kind is VECTOR else 'i32'}.p0"
         load = function(self.builder, name, kind, [kind.as_pointer(), align.type, MASK, kind])
         return self.builder.call(load, [pointer, align, self.masks[vector], ir.Constant(kind, None)])
 
     def store(self, value, pointer, vector=0):
         kind = value.type
-        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4 if kind == VECTOR else 2)
+        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4)
         if self.masks is None:
             self.builder.store(value, pointer, align=align.constant)
             return
-        name = f"llvm.masked.store.v{LANES}{'f32' if kind == VECTOR else 'i16'}.p0"
+        name = f"llvm.masked.store.v{LANES}{'f32' if kind == VECTOR else 'i32'}.p0"
         store = function(self.builder, name, ir.VoidType(), [kind, kind.as_pointer(), align.type, MASK])
         self.builder.call(store, [value, pointer, align, self.masks[vector]])
 

@@ -22,7 +22,7 @@ def turn_filters(turned, R, rows, columns, c_in, c_out):
 
 @compiled
 def turn_untied(turned, R, height, width, rows, columns, c_in, c_out, first, last):
-    """For every location q (first <= q < last) the weights of the feedback into it, one block (rows, columns, c_out, c_in).
+    """For every location q (first <= q < last) the weights of the feedback into it: (rows, columns, c_out, c_in).
 
     Location q hears location p = q + (dy, dx) - ((rows)//2, (columns)//2) through R[p] at the filter entry that
     points back to q; locations outside the grid carry no signal and get zeros.

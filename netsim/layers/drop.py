@@ -4,63 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.activity import Activity, Border
+from netsim.activity import Activity, Border, Span
 from netsim.kernels import chance
 from netsim.kernels.units import drop_feedback, drop_feedforward
-from netsim.kernels.workers import Workers
 from netsim.layers.layer import Downward, Layer
 
 
 class Drop(Layer):
     """Sets a random fraction p of the units to 0 and multiplies the others by 1 / (1 - p), on both ways."""
 
-    @property
-    def scale(self) -> np.float32:
-        return np.float32(1 / (1 - self.spec.fraction))
-
-    def activity(self, images: int, border: Border) -> Activity:
-        """The layer's units with their masks (uint8): one for each image, of which an image reads every ``kept_image``."""
-        own = super().activity(images, border)
-        own.kept, own.kept_image, own.scale = np.ones(images * self.units, np.uint8), 0, np.float32(1)
+    def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:
+        """The layer's units, with room for their masks (uint8); every unit is kept until `draw` says otherwise."""
+        own = super().activity(images, border, parents)
+        own.kept = np.ones(images * self.units, np.uint8)
+        self.draw(own, "off", np.uint64(0), 0)
         return own
 
-    def draw(self, own: Activity, stream: np.uint64, offset: int, images: int, mode: str, workers: Workers) -> None:
-        """Draw the masks of the images [offset, offset + images) of a batch.
+    def draw(self, own: Activity, mode: str, stream: np.uint64, offset: int) -> None:
+        """Choose the masks of the images that follow, of which the first is image ``offset`` of its batch.
 
-        ``mode``: "sample", a mask for each image; "batch", one for all of them; "off", every unit is kept and
-        nothing is scaled.
+        ``mode``: "sample", a mask for each image, drawn when the image arrives; "batch", one for all of them;
+        "off": every unit is kept and nothing is scaled.
         """
+        own.stream, own.first_unit = stream, offset * self.units
         own.kept_image = self.units if mode == "sample" else 0
-        own.scale = self.scale if mode != "off" else np.float32(1)
-        limit = chance.threshold(self.spec.fraction if mode != "off" else 0.0)
-        begin, masks = (offset * self.units, images) if mode == "sample" else (0, 1)
+        own.scale = np.float32(1) if mode == "off" else np.float32(1 / (1 - self.spec.fraction))
+        own.limit = chance.threshold(0.0 if mode == "off" else self.spec.fraction)
+        if mode != "sample":
+            chance.kept_units(own.kept, stream, own.limit, 0, 0, self.units)
 
-        def task(first: int, last: int) -> None:
-            chance.kept_units(own.kept, stream, limit, begin, first, last)
-
-        workers.run(task, masks * self.units, 1 << 14)
-
-    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = x_below / (1 - p) where kept, else 0."""
         (below,) = parents
+        if own.kept_image:
+            first, last = span.first * self.units, span.last * self.units
+            chance.kept_units(own.kept, own.stream, own.limit, own.first_unit, first, last)
+        drop_feedforward(
+            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+            own.kept, own.kept_image, own.height, own.row_length, own.scale, span.first, span.last,
+        )  # fmt: skip
 
-        def task(first: int, last: int) -> None:
-            drop_feedforward(
-                below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-                own.kept, own.kept_image, own.height, own.row_length, own.scale, first, last,
-            )  # fmt: skip
-
-        workers.run(task, images)
-
-    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_below <- gate * (signal / (1 - p) where kept [+ also])."""
         below = down.activity
-
-        def task(first: int, last: int) -> None:
-            drop_feedback(
-                below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-                own.kept, own.kept_image, own.height, own.row_length, own.scale,
-                down.also, down.use_also, down.gate, down.slope, first, last,
-            )  # fmt: skip
-
-        workers.run(task, images)
+        drop_feedback(
+            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+            own.kept, own.kept_image, own.height, own.row_length, own.scale,
+            down.also, down.use_also, down.gate, down.slope, span.first, span.last,
+        )  # fmt: skip

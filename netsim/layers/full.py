@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.activity import Activity
+from netsim.activity import Activity, Span
 from netsim.geometry import Place, units
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.weights import transpose_panels
@@ -16,6 +16,7 @@ class Full(Weighted):
     """Every unit reads every unit of the layer below."""
 
     saturates = True
+    by_image = False
 
     def __init__(self, place: Place, slope: float = 1.0):
         self.n_in, self.n_out = units(place.below), units(place.shape)
@@ -32,11 +33,11 @@ class Full(Weighted):
                 lambda first, last: transpose_panels(self._panels, R, self.n_in, self.n_out, first, last), number
             )
 
-    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = sigma(W x_below) (eq. 1)."""
         (below,) = parents
         weights, one = self.W.reshape(-1), np.zeros(1, np.int64)
-        inputs = below.series[:images] + below.origin
+        inputs = below.series + below.origin
         n_k, n_h = (self.n_in, 1) if below.is_contiguous else (below.row_length, below.height)
 
         def task(i_from: int, i_to: int, j_from: int, j_to: int) -> None:
@@ -47,14 +48,11 @@ class Full(Weighted):
                 0, self.finish, self.slope,
             )  # fmt: skip
 
-        _over_blocks(task, images, self.n_out, workers)
+        _over_blocks(task, span.last, self.n_out, span.workers)
 
-    def hebbian(
-        self, below: Activity, own: Activity, increment: np.ndarray, batch: int, offset: int, images: int,
-        workers: Workers,
-    ) -> None:  # fmt: skip
+    def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """increment += sum over images of delta x_below (section 3.1)."""
-        total, one = increment.reshape(-1), np.zeros(1, np.int64)
+        one = np.zeros(1, np.int64)
         rows = np.arange(self.n_in, dtype=np.int64) * self.n_out
         if below.is_contiguous:
             inputs = np.arange(self.n_in, dtype=np.int64)
@@ -64,21 +62,21 @@ class Full(Weighted):
 
         def task(first: int, last: int) -> None:
             products(
-                total, total, below.values, own.values, rows, inputs, one, one, one,
+                increment, increment, below.values, own.values, rows, inputs, one, one, one,
                 0, 1, first, last, 0, self.n_out,
-                images, 1, below.image, 0, own.image, 0, COLUMNS,
-                int(offset > 0), STORE, self.slope,
+                span.last, 1, below.image, 0, own.image, 0, COLUMNS,
+                int(not fresh), STORE, self.slope,
             )  # fmt: skip
 
-        workers.run(task, self.n_in, 12)
+        span.workers.run(task, self.n_in, 12)
 
-    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W)."""
         below, one = down.activity, np.zeros(1, np.int64)
         if below.is_contiguous:
             targets, panels, columns = np.zeros(1, np.int64) + below.origin, one, self.n_in
         else:
-            self._feedback_by_rows(own, down, images, workers)
+            self._feedback_by_rows(own, down, span)
             return
 
         def task(i_from: int, i_to: int, j_from: int, j_to: int) -> None:
@@ -89,9 +87,9 @@ class Full(Weighted):
                 int(down.use_also), down.finish, down.slope,
             )  # fmt: skip
 
-        _over_blocks(task, images, columns, workers)
+        _over_blocks(task, span.last, columns, span.workers)
 
-    def _feedback_by_rows(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def _feedback_by_rows(self, own: Activity, down: Downward, span: Span) -> None:
         """The same into a map with a border: a product for each of its rows, from R row by row, unpacked."""
         below, one = down.activity, np.zeros(1, np.int64)
         turned = np.ascontiguousarray(self.R.T).reshape(-1)
@@ -101,12 +99,12 @@ class Full(Weighted):
             products(
                 below.values, down.also, own.values, turned, below.series, own.series,
                 below.origin + rows * below.row, np.repeat(one, below.height), rows * below.row_length,
-                first, last, 0, images, 0, below.row_length,
+                first, last, 0, span.last, 0, below.row_length,
                 self.n_out, 1, 1, 0, self.n_in, 0, COLUMNS,
                 int(down.use_also), down.finish, down.slope,
             )  # fmt: skip
 
-        workers.run(task, below.height)
+        span.workers.run(task, below.height)
 
 
 class Output(Full):

@@ -8,13 +8,6 @@ from netsim.activity import Activity, Border
 from netsim.layers.layer import Weighted
 
 
-def filter_entries(activity: Activity, rows: int, columns: int) -> np.ndarray:
-    """Offsets of the inputs of a filter (rows, columns, C) from its upper left one."""
-    channels = activity.shape[2]
-    y, rest = np.divmod(np.arange(rows * columns * channels, dtype=np.int64), columns * channels)
-    return y * activity.row + rest
-
-
 class FilterLayer(Weighted):
     """A layer whose units read a filter's width around their location; the map keeps its size.
 
@@ -33,12 +26,21 @@ class FilterLayer(Weighted):
         rows, columns = self.spec.rows, self.spec.columns
         return Border(rows // 2, (rows - 1) // 2, columns // 2, (columns - 1) // 2)
 
-    def first_input(self, below: Activity) -> int:
-        """Where the filter of location (0, 0) begins, relative to the location itself."""
-        reach, channels = self.reach_below, below.shape[2]
-        return -reach.top * below.row - reach.left * channels
+    def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:
+        """The layer's units, with tables of offsets (int64):
 
-    def first_signal(self, own: Activity) -> int:
-        """Where the signals that reach location (0, 0) begin, relative to the location itself."""
-        reach, channels = self.reach_own, own.shape[2]
-        return -reach.top * own.row - reach.left * channels
+        ``inputs``: for each location, where its filter begins in an image below; ``entries``: the filter's inputs
+        from there; ``filters``: for each of them, its row in the weights; ``signals``: for each location below, where
+        the signals that reach it begin in an image of the layer's own.
+        """
+        (below,), own = parents, super().activity(images, border, parents)
+        rows, columns, (_, _, c_in), (_, _, c_out) = self.spec.rows, self.spec.columns, self.below, self.shape
+        reach = self.reach_below
+        own.inputs = below.units - reach.top * below.row - reach.left * c_in
+        y, rest = np.divmod(np.arange(rows * columns * c_in, dtype=np.int64), columns * c_in)
+        own.entries = y * below.row + rest
+        own.filters = np.arange(rows * columns * c_in, dtype=np.int64) * c_out
+        reach = self.reach_own
+        own.signals = own.units - reach.top * own.row - reach.left * c_out
+        own.zeros = np.zeros(images, np.int64)
+        return own

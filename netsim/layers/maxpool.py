@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.activity import Activity, Border
+from netsim.activity import Activity, Border, Span
 from netsim.kernels.pools import pool_feedback, pool_feedforward
-from netsim.kernels.workers import Workers
 from netsim.layers.layer import Downward, Layer
 
 
@@ -25,36 +24,26 @@ class Maxpool(Layer):
         right = (width - 1) * stride + high - (self.below[1] - 1)
         return Border(low, max(bottom, 0), low, max(right, 0))
 
-    def activity(self, images: int, border: Border) -> Activity:
-        """The layer's units, each with the place of its winner in its window (uint16)."""
-        own = super().activity(images, border)
-        own.winner = np.zeros(images * self.units, np.uint16)
+    def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:
+        """The layer's units, each with the place of its winner in its window (int32)."""
+        own = super().activity(images, border, parents)
+        own.winner = np.zeros(images * self.units, np.int32)
         return own
 
-    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = the largest x_below of the window; the unit latches the winner's place."""
-        (below,), winner = parents, own.winner
-        height, width, channels = self.shape
+        (below,), (height, width, channels) = parents, self.shape
+        pool_feedforward(
+            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+            own.winner, height, width, channels, self.spec.window, self.spec.stride, span.first, span.last,
+        )  # fmt: skip
 
-        def task(first: int, last: int) -> None:
-            pool_feedforward(
-                below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-                winner, height, width, channels, self.spec.window, self.spec.stride, first, last,
-            )  # fmt: skip
-
-        workers.run(task, images)
-
-    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_below <- gate * (sum of the signals of the windows that the unit won [+ also])."""
-        height, width, channels = self.shape
-        below, winner = down.activity, own.winner
-
-        def task(first: int, last: int) -> None:
-            pool_feedback(
-                below.values, below.image, below.row, below.origin, self.below[0], self.below[1],
-                own.values, own.image, own.row, own.origin, winner,
-                height, width, channels, self.spec.window, self.spec.stride,
-                down.also, int(down.use_also), int(down.gate), down.slope, first, last,
-            )  # fmt: skip
-
-        workers.run(task, images)
+        below, (height, width, channels) = down.activity, self.shape
+        pool_feedback(
+            below.values, below.image, below.row, below.origin, self.below[0], self.below[1],
+            own.values, own.image, own.row, own.origin, own.winner,
+            height, width, channels, self.spec.window, self.spec.stride,
+            down.also, int(down.use_also), int(down.gate), down.slope, span.first, span.last,
+        )  # fmt: skip

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from netsim.activity import Activity
+from netsim.activity import Activity, Span
 from netsim.kernels.units import sum_feedback, sum_feedforward
-from netsim.kernels.workers import Workers
 from netsim.layers.layer import Downward, Layer
 
 
@@ -15,26 +14,18 @@ class Sum(Layer):
     second parent's own feedback reaches it: there it arrives as ``also``.
     """
 
-    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = x_first + x_second."""
         first, second = parents
+        sum_feedforward(
+            first.values, second.values, second.image, second.row, second.origin,
+            own.values, own.image, own.row, own.origin, own.height, own.row_length, span.first, span.last,
+        )  # fmt: skip
 
-        def task(begin: int, end: int) -> None:
-            sum_feedforward(
-                first.values, second.values, second.image, second.row, second.origin,
-                own.values, own.image, own.row, own.origin, own.height, own.row_length, begin, end,
-            )  # fmt: skip
-
-        workers.run(task, images)
-
-    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_second <- gate * (signal [+ also])."""
         below = down.activity
-
-        def task(begin: int, end: int) -> None:
-            sum_feedback(
-                below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-                own.height, own.row_length, down.also, down.use_also, down.gate, down.slope, begin, end,
-            )  # fmt: skip
-
-        workers.run(task, images)
+        sum_feedback(
+            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+            own.height, own.row_length, down.also, down.use_also, down.gate, down.slope, span.first, span.last,
+        )  # fmt: skip

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.activity import Activity
+from netsim.activity import Activity, Span
 from netsim.geometry import Place
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.weights import turn_untied
 from netsim.kernels.workers import Workers
 from netsim.layers.layer import EMPTY, Downward
-from netsim.layers.maps import FilterLayer, filter_entries
+from netsim.layers.maps import FilterLayer
 
 
 class Untied(FilterLayer):
@@ -19,6 +19,8 @@ class Untied(FilterLayer):
     The products run location by location, over the images of the chunk: the location's weights are read once for
     all of them.
     """
+
+    by_image = False
 
     def __init__(self, place: Place, slope: float = 1.0):
         height, width, self.c_in = place.below
@@ -44,56 +46,46 @@ class Untied(FilterLayer):
 
             workers.run(task, self.locations)
 
-    def feedforward(self, parents: tuple[Activity, ...], own: Activity, images: int, workers: Workers) -> None:
+    def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = sigma(sum over the filter of W x_below), W of the unit's own location (eq. 1)."""
-        (below,) = parents
-        weights, inputs = self.W.reshape(-1), below.units + self.first_input(below)
-        run = self.spec.columns * self.c_in
+        (below,), run, weights = parents, self.spec.columns * self.c_in, self.W.reshape(-1)
 
         def task(first: int, last: int) -> None:
             products(
                 own.values, EMPTY, below.values, weights, own.series, below.series,
-                own.units, inputs, self._blocks,
-                first, last, 0, images, 0, self.c_out,
+                own.units, own.inputs, self._blocks,
+                first, last, 0, span.last, 0, self.c_out,
                 run, self.spec.rows, 1, below.row, self.c_out, run * self.c_out, COLUMNS,
                 0, self.finish, self.slope,
             )  # fmt: skip
 
-        workers.run(task, self.locations)
+        span.workers.run(task, self.locations)
 
-    def hebbian(
-        self, below: Activity, own: Activity, increment: np.ndarray, batch: int, offset: int, images: int,
-        workers: Workers,
-    ) -> None:  # fmt: skip
+    def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """increment += sum over images of delta x_below, for every location by itself (section 4.1)."""
-        total = increment.reshape(-1)
-        entries = filter_entries(below, self.spec.rows, self.spec.columns)
-        rows = np.arange(len(entries), dtype=np.int64) * self.c_out
-        inputs = below.units + self.first_input(below)
 
         def task(first: int, last: int) -> None:
             products(
-                total, total, below.values, own.values, rows, entries,
-                self._blocks, inputs, own.units,
-                first, last, 0, len(rows), 0, self.c_out,
-                images, 1, below.image, 0, own.image, 0, COLUMNS,
-                int(offset > 0), STORE, self.slope,
+                increment, increment, below.values, own.values, own.filters, own.entries,
+                self._blocks, own.inputs, own.units,
+                first, last, 0, len(own.filters), 0, self.c_out,
+                span.last, 1, below.image, 0, own.image, 0, COLUMNS,
+                int(not fresh), STORE, self.slope,
             )  # fmt: skip
 
-        workers.run(task, self.locations)
+        span.workers.run(task, self.locations)
 
-    def feedback(self, own: Activity, down: Downward, images: int, workers: Workers) -> None:
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_below <- gate * (sum of R delta over the locations that read it [+ also]) (eq. 2 with R)."""
-        below, signals = down.activity, own.units + self.first_signal(own)
-        run = self.spec.columns * self.c_out
+        below, run = down.activity, self.spec.columns * self.c_out
 
         def task(first: int, last: int) -> None:
             products(
                 below.values, down.also, own.values, self._turned, below.series, own.series,
-                below.units, signals, self._blocks,
-                first, last, 0, images, 0, self.c_in,
+                below.units, own.signals, self._blocks,
+                first, last, 0, span.last, 0, self.c_in,
                 run, self.spec.rows, 1, own.row, self.c_in, run * self.c_in, COLUMNS,
                 int(down.use_also), down.finish, down.slope,
             )  # fmt: skip
 
-        workers.run(task, self.locations)
+        span.workers.run(task, self.locations)

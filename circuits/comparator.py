@@ -1,0 +1,74 @@
+"""Comparator: an interneuron that fires above a threshold, holds its state by self-excitation, and is reset.
+
+Both circuits are built of it. Its membrane potential (no unit; the resting potential is 0) relaxes to its
+drive; above the level it fires, and its own firing then holds it above the level when the drive is gone.
+The reset shunts all its excitation, so that the potential falls back to rest and the firing ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Equations, Network, NeuronGroup, StateMonitor, TimedArray
+
+from circuits.errors import ParameterError
+from circuits.parameters import Parameters
+from circuits.simulation import code_target
+
+COMPARATOR = """
+# leak to rest; drive and self-excitation push it up; the reset shunts both
+dpotential/dt = (-potential + (drive + self_excitation*fired)*(1 - reset))/tau_comparator : 1
+# firing is all or none; taken once a time step, so that the equation above is linear in between
+fired = int(potential > level) : 1 (constant over dt)
+"""
+
+
+def comparator_equations(suffix: str) -> Equations:
+    """The equations with `potential`, `fired`, `drive`, `level` renamed to `potential_up`, ... for suffix "up"."""
+    return Equations(COMPARATOR, **{n: f"{n}_{suffix}" for n in ("potential", "fired", "drive", "level")})
+
+
+@dataclass(frozen=True)
+class ComparatorTrace:
+    """What a comparator did. time (T,) in seconds; drive, potential, fired (n, T), no unit; reset (T,) 0 or 1."""
+
+    time: np.ndarray
+    drive: np.ndarray
+    potential: np.ndarray
+    fired: np.ndarray
+    reset: np.ndarray
+
+
+def respond(
+    drive: np.ndarray, reset: np.ndarray, parameters: Parameters | None = None, *, target: str = "numpy"
+) -> ComparatorTrace:
+    """Run independent comparators, one phase for each column of `drive`.
+
+    drive (n, phases) float, no unit: the drive of each comparator in each phase; reset (phases,) 0 or 1.
+    Its level is `parameters.upper`. Errors: ParameterError for shapes that do not fit or non-finite drives.
+    """
+    parameters = parameters or Parameters()
+    drive = np.atleast_2d(np.asarray(drive, dtype=float))
+    reset = np.asarray(reset, dtype=float)
+    if drive.ndim != 2 or reset.shape != drive.shape[1:] or not np.isfinite(drive).all():
+        raise ParameterError(f"drive {drive.shape} must be finite (n, phases) and reset {reset.shape} (phases,)")
+    equations = comparator_equations("up") + Equations(
+        "drive_up = drive_values(t, i) : 1 (constant over dt)\nreset = reset_values(t) : 1 (constant over dt)"
+    )
+    names = parameters.constants()
+    phase = parameters.duration(parameters.steps)
+    names["drive_values"] = TimedArray(drive.T, dt=phase)
+    names["reset_values"] = TimedArray(reset, dt=phase)
+    with code_target(target):
+        group = NeuronGroup(len(drive), equations, method="exponential_euler", dt=parameters.dt, namespace=names)
+        monitor = StateMonitor(group, ["potential_up", "fired_up"], record=True)
+        Network(group, monitor).run(drive.shape[1] * phase, namespace={})
+    phase_of = np.minimum(np.arange(len(monitor.t)) // parameters.steps, drive.shape[1] - 1)
+    return ComparatorTrace(
+        time=np.asarray(monitor.t / 1),
+        drive=drive[:, phase_of],
+        potential=np.asarray(monitor.potential_up),
+        fired=np.asarray(monitor.fired_up),
+        reset=reset[phase_of],
+    )

@@ -1,0 +1,177 @@
+"""The two circuits as functions: give inputs, get what the units carried and what they should have.
+
+    respond_threshold(h, u)               gate * u    (eq. 3)
+    respond_output_error(x, teacher, mu)  1, -mu or 0 (eq. 6)
+
+each with one of three kinds of cells: "signed" rates, "pairs" of non-negative rates, "spiking" populations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Equations
+
+from circuits import ideal
+from circuits.errors import ParameterError, choose
+from circuits.output_error import output_error_equations
+from circuits.parameters import Parameters, check_number
+from circuits.signed_pairs import COMMON_RATE, pair_equations, with_input_lines
+from circuits.simulation import Traces, as_presentations, present
+from circuits.spiking import Spiking, SpikingParameters, spiking_equations
+from circuits.threshold import threshold_equations
+
+CELLS = ("signed", "pairs", "spiking")
+
+
+@dataclass(frozen=True)
+class Response:
+    """What n circuits answered in P presentations; every array (P, n), no unit.
+
+    activity    what each unit carried at the end of the feedforward phase
+    output      what it carried at the end of the feedback phase
+    ideal       what it should carry then: gate * u (eq. 3) or the output error (eq. 6)
+    fired_up, fired_low   comparators at the end of the feedback phase: 0 or 1, for populations their rate
+    traces      time courses of the recorded circuits, or None
+    """
+
+    activity: np.ndarray
+    output: np.ndarray
+    ideal: np.ndarray
+    fired_up: np.ndarray
+    fired_low: np.ndarray
+    traces: Traces | None
+
+    @property
+    def error(self) -> np.ndarray:
+        """output - ideal, (P, n)."""
+        return self.output - self.ideal
+
+
+def motif_equations(motif: str, cells: str) -> Equations:
+    """Equations of one unit of a motif ("threshold", "output-error") made of one kind of cells.
+
+    Signed cells read the currents h and u; pairs and spiking cells h_on, h_off, u_on, u_off.
+    """
+    choose("kind of cells", cells, CELLS)
+    if cells == "pairs":
+        return pair_equations(motif)
+    if cells == "spiking":
+        return spiking_equations(motif)
+    return threshold_equations() if motif == "threshold" else output_error_equations()
+
+
+def respond_threshold(
+    h: np.ndarray,
+    u: np.ndarray,
+    parameters: Parameters | None = None,
+    *,
+    cells: str = "signed",
+    spiking: SpikingParameters | None = None,
+    record: Sequence[int] = (),
+    seed: int = 0,
+    target: str = "numpy",
+) -> Response:
+    """Threshold circuit: bottom-up input h, then top-down input u; ideally the unit ends with gate(h) * u.
+
+    h, u: (n,) or (P, n), no unit: n independent circuits, P presentations one after another.
+    Warns (ShortPhaseWarning) where the phase is shorter than the settling time. Errors: CircuitError.
+    """
+    parameters = parameters or Parameters()
+    inputs = as_presentations(h=h, u=u)
+    wanted = ideal.gate(inputs["h"], parameters.lower, parameters.upper) * inputs["u"]
+    activity = ideal.saturate(inputs["h"], parameters.lower, parameters.upper)
+    how = _Run(parameters, cells, spiking, record, seed, target)
+    return _respond("threshold", inputs, wanted, activity, {}, how)
+
+
+def respond_output_error(
+    x: np.ndarray,
+    teacher: np.ndarray,
+    mu: float = 1.0,
+    parameters: Parameters | None = None,
+    *,
+    cells: str = "signed",
+    spiking: SpikingParameters | None = None,
+    record: Sequence[int] = (),
+    seed: int = 0,
+    target: str = "numpy",
+) -> Response:
+    """Output error circuit: feedforward input x, then the teacher; ideally the unit ends with eq. 6.
+
+    x, teacher: (n,) or (P, n), no unit; teacher is +1 for the own class, -1 for another. mu: off-class factor.
+    Warns (ShortPhaseWarning) where the phase is shorter than the settling time. Errors: CircuitError.
+    """
+    parameters = parameters or Parameters()
+    mu = check_number("mu", mu, 0)
+    inputs = as_presentations(h=x, teacher=teacher)
+    if not np.isin(inputs["teacher"], (-1, 0, 1)).all():
+        raise ParameterError("teacher must be 1 (own class), -1 (another class) or 0 (no teacher)")
+    if -parameters.lower != parameters.upper:
+        raise ParameterError(
+            f"the output error has one margin: lower = {parameters.lower:g} must be minus upper = {parameters.upper:g}"
+        )
+    wanted = ideal.output_error(inputs["h"], inputs["teacher"], mu, parameters.upper)
+    how = _Run(parameters, cells, spiking, record, seed, target)
+    return _respond("output-error", inputs, wanted, inputs["h"], {"mu": mu}, how)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How to run a motif: the keywords of the functions above."""
+
+    parameters: Parameters
+    cells: str
+    spiking: SpikingParameters | None
+    record: Sequence[int]
+    seed: int
+    target: str
+
+
+def _respond(
+    motif: str,
+    inputs: dict[str, np.ndarray],
+    wanted: np.ndarray,
+    activity: np.ndarray,
+    constants: dict[str, object],
+    how: _Run,
+) -> Response:
+    equations = motif_equations(motif, how.cells)
+    # the activity has to move from its feedforward to its feedback value within one phase
+    how.parameters.warn_if_short(float(np.abs(activity - wanted).max()), stacklevel=4)
+    attach = None
+    traced = ["r", *inputs, "fired_up", "fired_low", "ff", "fb", "reset"]
+    if how.cells != "signed":
+        equations = with_input_lines(equations, tuple(name for name in ("h", "u") if name in inputs))
+        constants = {**constants, "common": COMMON_RATE}
+        traced += ["r_on", "r_off"]
+    if how.cells == "pairs":
+        traced += ["inhibitory_on", "inhibitory_off"]
+    if how.cells == "spiking":
+        populations = Spiking(how.spiking or SpikingParameters(), how.parameters, how.seed)
+        constants = {**constants, **populations.constants()}
+        attach = populations.attach
+    else:
+        traced += ["potential_up", "potential_low"]
+    reading = present(
+        equations,
+        inputs,
+        how.parameters,
+        read=("r", "fired_up", "fired_low"),
+        record=how.record,
+        traced=traced,
+        constants=constants,
+        attach=attach,
+        target=how.target,
+        seed=how.seed,
+    )
+    return Response(
+        activity=reading.feedforward["r"],
+        output=reading.feedback["r"],
+        ideal=wanted,
+        fired_up=reading.feedback["fired_up"],
+        fired_low=reading.feedback["fired_low"],
+        traces=reading.traces,
+    )

@@ -1,0 +1,146 @@
+"""What the circuits are made of: time constants, thresholds, strengths; checked when they are set."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field, replace
+
+from brian2 import Quantity, ms, second
+from brian2.units.fundamentalunits import get_dimensions, have_same_dimensions
+
+from circuits.errors import ParameterError, ShortPhaseWarning, UnitError
+
+TOLERANCE = 0.01  # error of an output that counts as settled, in units of the saturated activity
+
+
+def check_time(name: str, value: object) -> Quantity:
+    """`value` if it is one positive, finite time; else one clear error. Returns a Quantity in seconds."""
+    if not isinstance(value, Quantity) or get_dimensions(value).is_dimensionless:
+        raise UnitError(f"{name} = {value!r} has no unit; give a time, such as 10*ms")
+    if not have_same_dimensions(value, second):
+        raise UnitError(f"{name} = {value!s} is not a time; give one, such as 10*ms")
+    if value.size != 1:
+        raise ParameterError(f"{name} must be one time; it has {value.size} values")
+    if not (math.isfinite(float(value)) and float(value) > 0):
+        raise ParameterError(f"{name} = {value!s} must be a positive, finite time")
+    return value
+
+
+def check_number(name: str, value: object, low: float, high: float = math.inf) -> float:
+    """`value` as a float if it is a plain finite number in [low, high]; else one clear error."""
+    if isinstance(value, Quantity) and not get_dimensions(value).is_dimensionless:
+        raise UnitError(f"{name} = {value!s} has a unit; give a plain number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} = {value!r} must be a number") from None
+    if not (math.isfinite(number) and low <= number <= high):
+        bound = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
+        raise ParameterError(f"{name} = {number:g} must be {bound}")
+    return number
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters shared by all rate circuits. Activities have no unit: 1 is the saturated activity of eq. 1.
+
+    tau               time constant of a unit's activity (time)
+    tau_comparator    membrane time constant of a comparator (time)
+    tau_interneuron   time constant of the inhibitory interneurons of signed pairs (time)
+    phase             length of each phase: feedforward, feedback, reset (time, a multiple of dt)
+    dt                time step (time); the equations are integrated exactly between steps
+    lower, upper      thresholds of the two comparators, lower < 0 < upper
+    self_excitation   what a firing comparator adds to its own drive; above both thresholds, or it cannot hold
+    shunt             strength of a firing comparator on the top-down input: from 1 on the gate closes, below it leaks
+    """
+
+    tau: Quantity = field(default_factory=lambda: 10 * ms)
+    tau_comparator: Quantity = field(default_factory=lambda: 5 * ms)
+    tau_interneuron: Quantity = field(default_factory=lambda: 2.5 * ms)
+    phase: Quantity = field(default_factory=lambda: 100 * ms)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    lower: float = -1.0
+    upper: float = 1.0
+    self_excitation: float = 3.0
+    shunt: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("tau", "tau_comparator", "tau_interneuron", "phase", "dt"):
+            check_time(name, getattr(self, name))
+        lower = check_number("lower", self.lower, -math.inf)
+        upper = check_number("upper", self.upper, -math.inf)
+        if lower >= upper:
+            raise ParameterError(f"thresholds in the wrong order: lower = {lower:g} must be below upper = {upper:g}")
+        if not lower < 0 < upper:
+            raise ParameterError(
+                f"thresholds must lie on both sides of 0, where a unit rests: lower = {lower:g}, upper = {upper:g}"
+            )
+        highest = max(upper, -lower)
+        if check_number("self_excitation", self.self_excitation, 0) <= highest:
+            raise ParameterError(
+                f"self_excitation = {self.self_excitation:g} cannot hold a comparator: it must be above {highest:g}"
+            )
+        check_number("shunt", self.shunt, 0)
+        steps = float(self.phase / self.dt)
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-6 * steps:
+            raise ParameterError(f"phase = {self.phase!s} must be a whole number of steps dt = {self.dt!s}")
+
+    @property
+    def steps(self) -> int:
+        """Time steps in one phase."""
+        return round(float(self.phase / self.dt))
+
+    def duration(self, steps: int) -> Quantity:
+        """`steps` time steps, as the nearest float whose ratio to dt is a whole number."""
+        dt = float(self.dt)
+        exact = steps * dt
+        for seconds in (exact, math.nextafter(exact, 0), math.nextafter(exact, math.inf)):
+            if seconds / dt == steps:
+                return seconds * second
+        return exact * second
+
+    @property
+    def phase_over_tau(self) -> float:
+        """Length of a phase in units of tau."""
+        return float(self.phase / self.tau)
+
+    def with_phase(self, phase_over_tau: float) -> Parameters:
+        """The same circuit with phases of `phase_over_tau` time constants, rounded to whole steps."""
+        return replace(self, phase=max(1, round(phase_over_tau * float(self.tau / self.dt))) * self.dt)
+
+    def expected_error(self, distance: float) -> float:
+        """Error left at the end of a phase in which the activity has to move by `distance` (plain number).
+
+        The activity relaxes exponentially, so distance * exp(-phase/tau).
+        """
+        return distance * math.exp(-self.phase_over_tau)
+
+    def settling_time(self, distance: float, tolerance: float = TOLERANCE) -> Quantity:
+        """Time after which an activity that has to move by `distance` is within `tolerance` of its target."""
+        return self.tau * max(0.0, math.log(distance / tolerance)) if distance > 0 else 0 * self.tau
+
+    def warn_if_short(self, distance: float, stacklevel: int = 3) -> None:
+        """Warn (ShortPhaseWarning) where a phase is too short for activities that move by `distance`."""
+        settling = self.settling_time(distance)
+        if float(self.phase) < float(settling):
+            warnings.warn(
+                f"phase = {self.phase!s} is shorter than the settling time {settling / ms:.3g} ms: expect errors "
+                f"up to {self.expected_error(distance):.2g} (settled means {TOLERANCE:g})",
+                ShortPhaseWarning,
+                stacklevel=stacklevel,
+            )
+
+    def constants(self) -> dict[str, object]:
+        """Names that the equations refer to, with units."""
+        return {
+            "tau": self.tau,
+            "tau_comparator": self.tau_comparator,
+            "tau_interneuron": self.tau_interneuron,
+            "lower": float(self.lower),
+            "upper": float(self.upper),
+            "level_up": float(self.upper),
+            "level_low": -float(self.lower),
+            "self_excitation": float(self.self_excitation),
+            "shunt": float(self.shunt),
+        }

@@ -11,7 +11,7 @@ Written as LLVM vectors, no target-specific call: the compiler picks the instruc
 
 from __future__ import annotations
 
-from netsim.kernels.jit import LANES, cgutils, intrinsic, ir, types
+from netsim.kernels.jit import LANES, REGISTERS, cgutils, intrinsic, ir, types
 from netsim.kernels.vectors import INT, VECTOR, Lanes, constant, function, number, splat
 
 #: What happens to a finished sum (the argument ``finish``).

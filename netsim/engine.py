@@ -161,6 +161,7 @@ class Trainer:
         """
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
+        self.protocol.begin(list(self.net.weighted))  # again: another trainer may have had the net since
         batch, loss, wrong = len(images), np.empty(len(images)), 0
         parts = self._begin_parts(batch)
         for space, offset, chunk in self._chunks(images):
@@ -237,6 +238,7 @@ class Trainer:
         """What each unit carries at the end of the feedback phase: layer name -> float32 (B, *shape)."""
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
+        self.protocol.begin(list(self.net.weighted))
         result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.net.layers}
         for space, offset, part in self._chunks(images):
             number = len(part)

@@ -5,6 +5,7 @@ Shapes are (H, W, C) for maps and (n,) for rows of units. ``full`` and ``output`
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ def infer(specs: Sequence[LayerSpec], input_shape: Sequence[int], classes: int) 
     Raises `GeometryError` where layers cannot be joined, `ArrayError` for an impossible input shape.
     """
     input_shape = check_input_shape(input_shape)
-    if isinstance(classes, bool) or not isinstance(classes, int) or not 2 <= classes <= 1_000_000:
+    if isinstance(classes, bool) or not isinstance(classes, numbers.Integral) or not 2 <= classes <= 1_000_000:
         raise GeometryError(f"classes is {classes!r}: it must be a whole number of at least 2")
     places: list[Place] = []
     ordinals: dict[str, int] = {}
@@ -106,7 +107,7 @@ def infer(specs: Sequence[LayerSpec], input_shape: Sequence[int], classes: int) 
         elif spec.kind == "full":
             shape = (spec.units,)
         else:
-            shape = (classes,)
+            shape = (int(classes),)
         if units(shape) > MAXIMUM_UNITS:
             raise GeometryError(f"{name} would have {text(shape)} units: more than {MAXIMUM_UNITS}")
         places.append(Place(name, spec, parents, below, shape))

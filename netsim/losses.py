@@ -29,7 +29,8 @@ def hinge(scores: np.ndarray, labels: np.ndarray, mu: float) -> tuple[np.ndarray
 def softmax(scores: np.ndarray, labels: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray]:
     """Cross-entropy with the softmax of the scores: delta = y - p (section 3.2). ``mu`` is not used."""
     shifted = scores.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # infinite scores: a loss that is not finite tells it
+        shifted -= shifted.max(axis=1, keepdims=True)
     powers = np.exp(shifted)
     total = powers.sum(axis=1, keepdims=True)
     delta = -powers / total

@@ -262,3 +262,24 @@ def test_protocols_bp_makes_r_w_and_urfb_gives_r_its_own_array_again():
     assert all(np.any(layer.R != layer.W) for layer in net.weighted)
 
 
+def test_each_trainer_keeps_its_protocol_on_a_shared_net():
+    net = network()
+    symmetric, fixed = netsim.Trainer(net, protocol="bp"), netsim.Trainer(net, protocol="frfb")
+    fixed.step(*batch(1))
+    assert any(np.any(layer.R != layer.W) for layer in net.weighted)
+    symmetric.step(*batch(2))
+    for layer in net.weighted:
+        np.testing.assert_array_equal(layer.R, layer.W)
+    R = {layer.name: layer.R.copy() for layer in net.weighted}
+    fixed.step(*batch(3))
+    for layer in net.weighted:
+        np.testing.assert_array_equal(layer.R, R[layer.name])
+        assert np.any(layer.R != layer.W)
+
+
+def test_numbers_of_numpy_are_numbers():
+    net = netsim.Network(TEXT, np.array(SHAPE), np.int64(CLASSES), seed=np.uint32(3), connectivity=np.float32(0.5))
+    assert (net.input_shape, net.classes, net.seed) == (SHAPE, CLASSES, 3)
+    trainer = netsim.Trainer(net, step_size=np.float32(0.5), mu=np.float64(0.25), feedback_rate=np.float32(0.5))
+    trainer.batch = np.int64(2)
+    assert trainer.step(*batch()).loss > 0

@@ -119,16 +119,18 @@ def test_whole_steps_in_exact_arithmetic(protocol, seed):
 
 
 def test_a_window_of_more_places_than_16_bits():
-    """300 x 300 places in one window: the winner in the last corner is told."""
-    side = 300
+    """520 x 520 places: the winner is told, and not the unit inside the grid that lies 65,536 places before it."""
+    side, low, at = 520, (520 - 1) // 2, 241
+    place = (at + low) * side + at + low - 2**16
+    assert place // side >= low and place % side >= low
     net = netsim.Network(f"conv 1 1x1; maxpool {side}, stride {side}; output", (side, side, 1), 2)
     net["conv1"].W = np.full((1, 1, 1, 1), 0.5, np.float32)
     net["output"].R = np.float32([[1.0, 0.0]])
     images = np.zeros((1, side, side, 1), np.float32)
-    images[0, side // 2, side // 2] = 1.0
-    signals = netsim.Trainer(net).signals(images, np.array([0]))
-    assert (np.argwhere(signals["conv1"][0, :, :, 0]) == [[side // 2, side // 2]]).all()
-    assert signals["conv1"].sum() == 1.0
+    images[0, at, at] = 1.0
+    signals = netsim.Trainer(net).signals(images, np.array([0]))["conv1"]
+    assert np.argwhere(signals[0, :, :, 0]).tolist() == [[at, at]]
+    assert signals.sum() == 1.0
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,17 @@ written.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netsim import configuration as configurations
+from netsim import summary
 from netsim.configuration import Configuration
+from netsim.errors import OptionError
 
 if TYPE_CHECKING:
     from netsim import Network, Trainer
@@ -45,6 +49,7 @@ def prepare(configuration: Configuration) -> Prepared:
         "test": 0 if dataset.test is None else len(dataset.test),
     }
     resolved = configurations.resolve(configuration, images=len(dataset.train), facts=facts)
+    check_memory(resolved, dataset.input_shape, dataset.classes)
     network = netsim.Network(
         resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
     )
@@ -57,6 +62,36 @@ def prepare(configuration: Configuration) -> Prepared:
     facts = {**resolved.resolved, "mu": float(trainer.mu), "data_sha256": fingerprint(train, validation)}
     resolved = resolved.model_copy(update={"resolved": facts})
     return Prepared(resolved, network, trainer, train, validation, dataset.test, dataset.class_names)
+
+
+def check_memory(configuration: Configuration, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Raise `OptionError` for a net that cannot fit: better than to be killed by the system in the middle.
+
+    Counted are W, R, their increment, the copies of W and R that a checkpoint is made of, and one image's units.
+    """
+    need = summary.summarize(configuration.net, input_shape, classes)
+    size = need.weight_bytes + 4 * summary.NUMBER_BYTES * need.weights + need.activity_bytes
+    there = memory_bytes()
+    if there is not None and size > there:
+        raise OptionError(
+            f"the net {configuration.label} has {need.weights:,} weights W on images of "
+            f"{'x'.join(map(str, input_shape))}: training needs {size / 2**30:,.1f} GiB, "
+            f"but there are {there / 2**30:,.1f} GiB of memory"
+        )
+
+
+def memory_bytes() -> int | None:
+    """Memory of this machine or of the container that we are in; None where the system does not tell."""
+    try:
+        sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, ValueError, OSError):
+        return None
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            sizes.append(int(Path(limit).read_text()))
+        except (OSError, ValueError):  # no such limit, or "max"
+            continue
+    return min(size for size in sizes if size > 0)
 
 
 def fingerprint(*splits: Split | None) -> str:

@@ -108,7 +108,8 @@ def train(
         for start in range(position.images, len(split), batch):
             began = time.perf_counter()
             images, labels = split.batch(order[start : start + batch])
-            result = trainer.step(images, labels)
+            with np.errstate(all="ignore"):  # what is not finite is found below, and told in one line
+                result = trainer.step(images, labels)
             seconds, learned = seconds + time.perf_counter() - began, learned + len(labels)
             _check_finite(result.loss, position, run)
             position = position.after_batch(len(labels), result.loss, result.error_rate)
@@ -191,9 +192,7 @@ def _check_finite(loss: float, position: Position, run: Run) -> None:
 
 
 def _diverged(what: str, position: Position, run: Run) -> str:
-    kept = (
-        f"{run.last_path} keeps the last good weights" if run.last_path.exists() else "nothing was saved yet"
-    )
+    kept = f"{run.last_path} keeps the last good weights" if run.last_path.exists() else "nothing was saved yet"
     return f"{what} (epoch {position.epoch + 1}, batch {position.batch + 1}): try a smaller step size; {kept}"
 
 
@@ -233,9 +232,7 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
             f"start a new run by `netsim train --config {run.configuration_path}`"
         )
     if facts.get("data_sha256") != prepared.configuration.resolved["data_sha256"]:
-        raise RunError(
-            f"{run.path}: the data {prepared.configuration.data} are not those that the run began with"
-        )
+        raise RunError(f"{run.path}: the data {prepared.configuration.data} are not those that the run began with")
     before = parse(run.configuration(), str(run.configuration_path)).get("versions", {})
     for difference in differences(before, prepared.configuration.versions):
         on_event(Notice(f"{difference}: the run may not repeat bit for bit"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -33,11 +34,16 @@ COMMANDS = {
 }
 
 
+def exists(name: str) -> bool:
+    """Whether the command's module is installed: one that is missing hides its command and no other."""
+    return importlib.util.find_spec(COMMANDS[name][0]) is not None
+
+
 class CommandTable(TyperGroup):
     """The commands of `COMMANDS`: listed from the table, imported when called."""
 
     def list_commands(self, ctx):
-        return list(COMMANDS)
+        return [name for name in COMMANDS if exists(name)]
 
     def get_command(self, ctx, cmd_name):
         """A stand-in with the name and the line of help: what `netsim --help` shows."""
@@ -47,8 +53,9 @@ class CommandTable(TyperGroup):
 
     def resolve_command(self, ctx, args):
         name = args[0]
-        if name not in COMMANDS:
-            raise UnknownNameError(f"no command is named {name[:40]!r}{nearest(name[:40], COMMANDS)}")
+        known = self.list_commands(ctx)
+        if name not in known:
+            raise UnknownNameError(f"no command is named {name[:40]!r}{nearest(name[:40], known)}")
         return name, _load(name), args[1:]
 
 

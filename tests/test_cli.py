@@ -1,0 +1,234 @@
+"""The command line as a whole: help, versions, usage errors, eval and plot."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+from PIL import Image
+
+import netsim
+from netsim import cli, evaluation, preparation
+from netsim.cli import evaluate as evaluate_command
+from netsim.cli import run
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def data(tmp_path):
+    return small_runs.write_data(tmp_path / "small.npz")
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command line that must be refused: one line on stderr, nothing on stdout; returns the line."""
+
+    def refuse(*arguments: object, status: int = 2) -> str:
+        assert run([str(argument) for argument in arguments]) == status
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("netsim: error: ")
+        assert captured.err.count("\n") == 1
+        return captured.err.removeprefix("netsim: error: ").rstrip("\n")
+
+    return refuse
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    code = """
+import sys
+from netsim.cli import run
+status = run(["--help"])
+heavy = {"numpy", "numba", "matplotlib", "sklearn", "scipy", "pydantic", "brian2", "pooch"} & set(sys.modules)
+print(status, sorted(heavy))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=60)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "0 []"
+    for name in cli.COMMANDS:
+        assert bool(re.search(rf"│ {name} ", done.stdout)) == cli.exists(name), name
+
+
+def test_no_arguments_show_the_help(capsys):
+    assert run([]) == 0
+    assert "Usage: netsim" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"netsim {netsim.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if cli.exists(name)])
+def test_every_command_has_help(capsys, command):
+    assert run([command, "--help"]) == 0
+    assert f"netsim {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], r"no command is named 'trian' \(did you mean 'train'\?\)"),
+        (["--verbos"], r"(?i)no such option: --verbos"),
+        (["train", "--epoch", "3"], "--epochs"),
+        (["train", "--epochs", "many"], "'--epochs'.*integer"),
+        (["train", "--step-size", "big"], "'--step-size'.*number"),
+        (["train", "--epochs"], "--epochs"),
+        (["train", "simpnet", "deepnet"], "deepnet"),
+        (["eval"], "(?i)missing.*RUN"),
+        (["plot"], "(?i)missing.*RUN"),
+    ],
+)
+def test_usage_errors_are_one_line(refused, arguments, words):
+    assert re.search(words, refused(*arguments))
+
+
+def test_a_reader_that_goes_away_is_no_traceback():
+    process = subprocess.Popen(
+        [*small_runs.COMMAND, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() in (0, 1)
+    assert error == b""
+
+
+# eval
+
+
+def test_eval_measures_the_best_and_the_last_weights(tmp_path, data, capsys):
+    outcome = small_runs.start(tmp_path / "run", data, epochs=4)
+    best = min(outcome.records, key=lambda r: (r["validation_error"], r["validation_loss"]))
+    for which, record in {"best": best, "last": outcome.records[-1]}.items():
+        assert run(["eval", str(tmp_path / "run"), "--json", "--checkpoint", which]) == 0
+        report = json.loads(capsys.readouterr().out)
+        split = report["splits"]["validation"]
+        assert (report["epoch"], split["images"]) == (record["epoch"], 6)
+        assert split["loss"] == pytest.approx(record["validation_loss"], rel=1e-12)
+        assert split["error"] == record["validation_error"]
+        confusion = np.array(split["confusion"])
+        assert confusion.sum() == 6
+        assert 1 - np.trace(confusion) / 6 == pytest.approx(split["error"])
+
+
+def test_eval_on_test_images_and_on_other_data(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    arrays = {}
+    for part, number in (("train", 40), ("test", 20)):
+        arrays[f"{part}_images"] = random.integers(0, 256, (number, 5, 5, 1), dtype=np.uint8)
+        arrays[f"{part}_labels"] = np.arange(number) % 3
+    np.savez(tmp_path / "split.npz", **arrays)
+    name = f"npz:{tmp_path / 'split.npz'}"
+    small_runs.start(tmp_path / "run", name, epochs=1)
+    assert run(["eval", str(tmp_path / "run"), "--json"]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert {part: split["images"] for part, split in splits.items()} == {"validation": 4, "test": 20}
+
+    net = netsim.load(tmp_path / "run" / "best.safetensors")
+    scores = net.scores((arrays["test_images"] / np.float32(255)).astype(np.float32))
+    assert splits["test"]["error"] == np.mean(scores.argmax(axis=1) != arrays["test_labels"])
+
+    other = small_runs.write_data(tmp_path / "other.npz", images=30, side=5, seed=3)
+    assert run(["eval", str(tmp_path / "run"), "--data", other, "--json"]) == 0
+    splits = json.loads(capsys.readouterr().out)["splits"]
+    assert {part: split["images"] for part, split in splits.items()} == {"train": 30}
+
+
+def test_eval_prints_a_table_and_the_confusions(tmp_path, data, capsys):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    assert run(["eval", str(tmp_path / "run")]) == 0
+    output = capsys.readouterr().out
+    assert "best weights (epoch 1)" in output
+    assert re.search(r"validation\D+6\D", output)
+    assert "most often confused" in output
+
+
+def test_confusions_are_sorted_by_number():
+    confusion = [[5, 1, 0], [3, 0, 3], [0, 0, 9]]
+    found = evaluate_command.confusions(confusion, ["a", "b", "c"])
+    assert found == ["b taken for a: 3", "b taken for c: 3", "a taken for b: 1"]
+
+
+def test_eval_refuses(tmp_path, data, refused):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    assert "no such run folder" in refused("eval", tmp_path / "nowhere")
+    assert "did you mean 'best'" in refused("eval", tmp_path / "run", "--checkpoint", "bests")
+    larger = small_runs.write_data(tmp_path / "larger.npz", side=9)
+    assert "does not fit" in refused("eval", tmp_path / "run", "--data", larger)
+    (tmp_path / "run" / "best.safetensors").write_bytes(b"")
+    assert "best.safetensors is damaged" in refused("eval", tmp_path / "run")
+
+
+def test_evaluation_does_not_depend_on_the_batch(data, monkeypatch):
+    prepared = preparation.prepare(small_runs.settings(data))
+    one = evaluation.evaluate(prepared.network, prepared.train, "softmax", 0.5)
+    saturated = evaluation.saturation(prepared.network, prepared.train)
+    monkeypatch.setattr(evaluation, "BATCH", 7)
+    monkeypatch.setattr(evaluation, "SATURATION_BATCH", 7)
+    other = evaluation.evaluate(prepared.network, prepared.train, "softmax", 0.5)
+    assert (one.loss, one.error) == (other.loss, other.error)
+    assert np.array_equal(one.confusion, other.confusion)
+    assert saturated == evaluation.saturation(prepared.network, prepared.train)
+
+
+# plot
+
+
+def test_plot_draws_one_run_and_several(tmp_path, data, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for protocol in ("bp", "urfb", "frfb"):
+        small_runs.start(tmp_path / protocol, data, protocol=protocol)
+    curves = (tmp_path / "urfb" / "curves.png").read_bytes()
+    assert run(["plot", "urfb"]) == 0
+    assert (tmp_path / "urfb" / "curves.png").read_bytes() == curves
+    assert run(["plot", "bp", "urfb", "frfb", "--labels", "BP,URFB,FRFB"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["urfb/curves.png", "runs.png"]
+    pixels = np.asarray(Image.open("runs.png").convert("RGB"), dtype=int)
+    for color in ((44, 160, 44), (31, 119, 180), (214, 39, 40)):  # green, blue, red
+        assert (np.abs(pixels - color).max(axis=2) < 8).sum() > 50
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_pictures_are_the_same_bytes(tmp_path, data, kind):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    for name in ("a", "b"):
+        assert run(["plot", str(tmp_path / "run"), "--out", str(tmp_path / f"{name}.{kind}")]) == 0
+    content = (tmp_path / f"a.{kind}").read_bytes()
+    assert content == (tmp_path / f"b.{kind}").read_bytes()
+    assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[kind])
+    assert not re.search(rb"20\d\d-\d\d-\d\d", content)  # no date
+
+
+def test_the_users_matplotlib_settings_do_not_matter(tmp_path, data):
+    import matplotlib
+
+    small_runs.start(tmp_path / "run", data)
+    before = (tmp_path / "run" / "curves.png").read_bytes()
+    with matplotlib.rc_context({"axes.facecolor": "yellow", "lines.linewidth": 9, "savefig.dpi": 30}):
+        assert run(["plot", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run" / "curves.png").read_bytes() == before
+
+
+def test_plot_refuses(tmp_path, data, refused):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    folder = tmp_path / "run"
+    assert "names 1 runs, but 2" in refused("plot", folder, folder, "--labels", "a")
+    assert "must end in .png, .pdf or .svg" in refused("plot", folder, "--out", tmp_path / "a.jpeg")
+    assert "no such run folder" in refused("plot", folder, tmp_path / "other")
+    assert "the folder is gone" in refused("plot", folder, "--out", tmp_path / "nowhere" / "a.png")
+    (folder / "metrics.jsonl").unlink()
+    assert "no epoch to draw yet" in refused("plot", folder)
+
+
+def test_the_entry_point_is_main():
+    text = (Path(netsim.__file__).parents[1] / "pyproject.toml").read_text()
+    assert 'netsim = "netsim.cli:main"' in text

@@ -1,0 +1,212 @@
+"""`netsim train` from the command line: options, output, refusals, interruptions."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_runs
+
+from netsim.cli import run
+from netsim.cli.train import OPTION_NAMES
+from netsim.configuration import Configuration
+
+SMALL = [small_runs.NET, "--batch", "8", "--epochs", "3", "--seed", "5"]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TERM": "xterm"}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Data of 60 images; the working folder is an empty one."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return small_runs.write_data(tmp_path / "small.npz")
+
+
+def test_options_are_those_of_the_configuration():
+    information = {"name", "resolved", "versions"}
+    assert set(OPTION_NAMES) == set(Configuration.model_fields) - information
+
+
+def test_lines_folder_and_what_can_be_done_next(data, capsys):
+    assert run(["train", *SMALL, "--data", data]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "54 images to learn, 6 to validate, batches of 8, seed 5" in lines[0]
+    for epoch in (1, 2, 3):
+        pattern = rf"epoch {epoch}/3  train \S+ loss / \S+ %  validation \S+ loss / \S+ %  [\d,]+ images/s"
+        assert re.fullmatch(pattern, lines[epoch])
+    folder = "runs/net-npz-small-urfb-seed5"
+    assert f"run folder: {folder}" in lines
+    assert f"  netsim train --resume {folder} --epochs 6   # go on" in lines
+    assert f"  netsim eval {folder}" in lines
+    assert f"  netsim plot {folder}" in lines
+    names = "best.safetensors curves.png last.safetensors metrics.jsonl previous.safetensors run.toml timings.jsonl"
+    assert sorted(os.listdir(folder)) == [".lock", *names.split()]
+    for command in [f"train --resume {folder} --epochs 6", f"eval {folder}", f"plot {folder}"]:
+        assert run(command.split()) == 0  # what is printed works
+
+
+def test_a_second_run_gets_a_folder_of_its_own(data, capsys):
+    for _ in range(2):
+        assert run(["train", *SMALL, "--data", data, "--quiet"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("runs/net-npz-small-urfb-seed5", "runs/net-npz-small-urfb-seed5-2")
+    assert small_runs.bits_of(first) == small_runs.bits_of(second)
+
+
+def test_every_option_reaches_the_run(data, capsys):
+    options = {
+        "validation": 7, "train_images": 40, "protocol": "frfb", "loss": "softmax", "epochs": 2, "batch": 9,
+        "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
+        "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
+        "seed": 9, "threads": 1,
+    }  # fmt: skip
+    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir"}
+    arguments = []
+    for key, value in options.items():
+        arguments += [OPTION_NAMES[key]] if value is True else [OPTION_NAMES[key], str(value)]
+    assert run(["train", small_runs.NET, "--data", data, "--out", "run", "--quiet", *arguments]) == 0
+    with open("run/run.toml", "rb") as file:
+        written = tomllib.load(file)
+    expected = {**options, "frozen": ["conv1", "full1"]}
+    assert {key: written[key] for key in options} == expected
+    assert written["net"] == small_runs.NET.replace(".3", "0.3") or "drop" in written["net"]
+    assert written["resolved"]["train"] == 40
+
+
+def test_a_configuration_file_and_options_that_override_it(data, capsys):
+    assert run(["train", *SMALL, "--data", data, "--out", "first", "--quiet"]) == 0
+    again = ["train", "--config", "first/run.toml", "--quiet", "--out"]
+    assert run([*again, "second"]) == 0
+    assert small_runs.bits_of("second") == small_runs.bits_of("first")
+    assert run([*again, "third", "--seed", "6", "--epochs", "1"]) == 0
+    with open("third/run.toml", "rb") as file:
+        written = tomllib.load(file)
+    assert (written["seed"], written["epochs"], written["batch"]) == (6, 1, 8)
+    assert run([*again, "fourth", "--epochs", "1", "full 5; output"]) == 0
+    assert "full 5" in Path("fourth/run.toml").read_text()
+
+
+def test_an_authors_parameter_file(data, capsys):
+    with open("tiny.txt", "w") as file:
+        file.write(
+            "seed:7\nnum_epochs:2\ndata_set:cifar10\nbatch_size:8\nstep_size:.05\nhinge:True\n"
+            "force_global_prob:(1.,0.)\nnonlin_scale:.5\nname:input1\n"
+            "name:conv1;num_filters:4;filter_size:(3,3);non_linearity:tanh;parent:input1\n"
+            "name:pool1;pool_size:(2,2);stride:(2,2);parent:conv1\n"
+            "name:densf;num_units:10;parent:pool1;final:final\n"
+        )
+    assert run(["train", "tiny.txt", "--data", data, "--out", "run"]) == 0
+    with open("run/run.toml", "rb") as file:
+        written = tomllib.load(file)
+    assert written["net"] == "conv 4 3x3; maxpool 2; output"
+    assert (written["name"], written["seed"], written["epochs"]) == ("tiny", 7, 2)
+    assert (written["protocol"], written["step_size"], written["slope"]) == ("frfb", 0.05, 0.5)
+
+
+def test_quiet_and_loud_runs_are_the_same_bits(data, capsys):
+    assert run(["train", *SMALL, "--data", data, "--out", "quiet", "--quiet"]) == 0
+    assert capsys.readouterr() == ("quiet\n", "")
+    assert run(["train", *SMALL, "--data", data, "--out", "loud"]) == 0
+    assert small_runs.bits_of("quiet") == small_runs.bits_of("loud")
+
+
+def on_a_terminal(command: list[str]) -> tuple[int, str]:
+    """Run a process on a pseudo-terminal; return its status and everything that it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment())
+    os.close(theirs)
+    shown = bytearray()
+
+    def read():
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # the terminal was closed
+                return
+            if not part:
+                return
+            shown.extend(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    status = process.wait(timeout=120)
+    reader.join(timeout=30)
+    os.close(ours)
+    return status, shown.decode(errors="replace")
+
+
+def test_the_progress_bar_of_a_terminal_changes_no_bit(data):
+    assert run(["train", *SMALL, "--data", data, "--out", "plain", "--quiet"]) == 0
+    status, shown = on_a_terminal([*small_runs.COMMAND, "train", *SMALL, "--data", data, "--out", "bar"])
+    assert status == 0
+    assert "\x1b[" in shown  # control sequences: this was a live bar
+    assert "images/s" in shown
+    assert "epoch 3/3" in shown
+    assert small_runs.bits_of("bar") == small_runs.bits_of("plain")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_saves_says_how_to_go_on_and_resumes_to_the_same_bits(data, number):
+    arguments = [*SMALL[:3], "--epochs", "60", "--seed", "5", "--data", data, "--out"]
+    command = [*small_runs.COMMAND, "train", *arguments, "cut run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    while not process.stdout.readline().startswith("epoch 3/"):
+        pass
+    process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "stopped and saved; go on with: netsim train --resume 'cut run'\n"
+    done = len(Path("cut run/metrics.jsonl").read_text().splitlines())
+    assert 3 <= done < 60
+    assert run(["train", "--resume", "cut run", "--quiet"]) == 0
+    assert run(["train", *arguments, "whole", "--quiet"]) == 0
+    assert small_runs.bits_of("cut run") == small_runs.bits_of("whole")
+
+
+def test_a_finished_run_is_resumed_to_itself(data, capsys):
+    assert run(["train", *SMALL, "--data", data, "--out", "run", "--quiet"]) == 0
+    before = small_runs.bits_of("run")
+    os.unlink("run/curves.png")
+    assert run(["train", "--resume", "run"]) == 0
+    assert small_runs.bits_of("run") == before
+
+
+def test_resume_from_another_folder(data, tmp_path, capsys, monkeypatch):
+    os.rename(data.removeprefix("npz:"), "relative.npz")
+    assert run(["train", *SMALL, "--data", "npz:relative.npz", "--out", "run", "--quiet"]) == 0
+    here = os.getcwd()
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--resume", os.path.join(here, "run"), "--epochs", "4", "--quiet"]) == 0
+
+
+def test_divergence_is_exit_status_3(data, capsys):
+    status = run(["train", *SMALL, "--data", data, "--step-size", "1e38", "--out", "run"])
+    captured = capsys.readouterr()
+    assert status == 3
+    assert captured.err.count("\n") == 1
+    assert re.match(r"netsim: error: .* no longer finite \(epoch \d, batch \d\)", captured.err)
+
+
+def test_metrics_are_json_without_nan(data, capsys):
+    # All weights of a layer with one connection are one value: no correlation is defined.
+    np.savez("one.npz", images=np.ones((20, 1, 1, 1), np.uint8), labels=np.arange(20) % 2)
+    arguments = ["--data", "npz:one.npz", "--epochs", "1", "--out", "run"]
+    assert run(["train", "full 1; output", *arguments]) == 0
+    text = Path("run/metrics.jsonl").read_text()
+    assert "NaN" not in text
+    record = json.loads(text)
+    assert record["correlation"]["full1"] is None
+    assert abs(record["correlation"]["output"]) == pytest.approx(1)  # two points always lie on a line
+    assert np.isfinite(record["train_loss"])

@@ -1,0 +1,123 @@
+"""Damaged files of a run: what is found, reported, mended, and what is never thrown away."""
+
+import pytest
+import small_runs
+
+import netsim
+from netsim.errors import RunError
+from netsim.runs import checkpoints, records
+from netsim.training_events import EpochDone, Notice
+
+
+@pytest.fixture
+def data(tmp_path):
+    return small_runs.write_data(tmp_path / "small.npz")
+
+
+def damage(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "flipped":
+        content[len(content) * 2 // 3] ^= 1
+    elif how == "metadata":
+        content[content.index(b'\\"epoch\\"') + 12] ^= 1
+    elif how == "truncated":
+        del content[len(content) // 2 :]
+    elif how == "empty":
+        content.clear()
+    elif how == "zeros":
+        content = bytes(len(content))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["flipped", "metadata", "truncated", "empty", "zeros"])
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, data, how):
+    small_runs.start(tmp_path / "whole", data)
+    small_runs.start(tmp_path / "run", data)
+    last = tmp_path / "run" / "last.safetensors"
+    damage(last, how)
+    with pytest.raises(RunError):
+        checkpoints.load(last)
+    events = []
+    assert small_runs.resume(tmp_path / "run", events.append).finished
+    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "last.safetensors is damaged" in notice
+    assert notice.endswith("kept as last.safetensors.damaged; going on from previous.safetensors")
+    assert sum(isinstance(event, EpochDone) for event in events) == 1  # epoch 3, learned again
+    assert (tmp_path / "run" / "last.safetensors.damaged").exists()
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+def test_every_flipped_byte_is_found(tmp_path, data):
+    small_runs.start(tmp_path / "run", data, net="full 2; output", train_images=4, epochs=1)
+    last = tmp_path / "run" / "last.safetensors"
+    whole = last.read_bytes()
+    original = checkpoints.load(last)
+    unnoticed = []
+    for at in range(0, len(whole), 3):
+        last.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
+        try:
+            found = checkpoints.load(last)
+        except RunError as error:
+            assert "\n" not in str(error)
+        else:
+            # A blank of the header's padding may change: nothing that is read does.
+            same = found.to_bytes() == original.to_bytes()
+            unnoticed.append((at, same))
+    assert all(same for _, same in unnoticed)
+    assert len(unnoticed) < 8
+    assert len(whole) > 1000
+
+
+def test_all_checkpoints_damaged_is_an_error_and_nothing_is_lost(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    for name in ("last", "previous"):
+        damage(tmp_path / "run" / f"{name}.safetensors", "truncated")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(RunError, match=r"last\.safetensors is damaged"):
+        small_runs.resume(tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_lost_checkpoints_do_not_start_the_run_over(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    for name in ("last", "previous"):
+        (tmp_path / "run" / f"{name}.safetensors").unlink()
+    with pytest.raises(RunError, match="has no checkpoint any more"):
+        small_runs.resume(tmp_path / "run")
+    assert len(records.read(tmp_path / "run" / "metrics.jsonl")) == 3
+
+
+def test_another_nets_checkpoint_is_refused(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    netsim.Network("full 4; output", (6, 6, 1), 3).save(tmp_path / "run" / "last.safetensors")
+    (tmp_path / "run" / "previous.safetensors").unlink()
+    with pytest.raises(RunError, match="not a checkpoint of a run: 'run' is missing"):
+        small_runs.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("end", [b'{"epoch": 4, "train_', b"\x00\x00\x00\n", b'{"epoch": 9}\n', b"[1]\n", b"\xff\n"])
+def test_a_torn_end_of_the_metrics_is_mended(tmp_path, data, end):
+    small_runs.start(tmp_path / "whole", data, epochs=5)
+    small_runs.start(tmp_path / "run", data)
+    with open(tmp_path / "run" / "metrics.jsonl", "ab") as file:
+        file.write(end)
+    assert len(small_runs.resume(tmp_path / "run", epochs=5).records) == 5
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+def test_lost_metrics_come_back_from_the_checkpoint(tmp_path, data):
+    small_runs.start(tmp_path / "whole", data, epochs=5)
+    small_runs.start(tmp_path / "run", data)
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    small_runs.resume(tmp_path / "run", epochs=5)
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+def test_timings_hold_one_line_an_epoch(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    with open(tmp_path / "run" / "timings.jsonl", "ab") as file:
+        file.write(b'{"epoch": 4, "seconds": 1.0}\n')  # an epoch whose checkpoint was never written
+    small_runs.resume(tmp_path / "run", epochs=5)
+    timings = records.read(tmp_path / "run" / "timings.jsonl")
+    assert [timing["epoch"] for timing in timings] == [1, 2, 3, 4, 5]
+    assert all(timing["images_per_second"] > 0 for timing in timings)

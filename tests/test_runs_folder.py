@@ -1,0 +1,237 @@
+"""Run folders: names, the lock, damaged checkpoints, folders that vanish."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import small_runs
+
+from netsim import runs
+from netsim.errors import RunError
+from netsim.runs import checkpoints
+from netsim.training_events import Stepped
+
+
+@pytest.fixture
+def data(tmp_path):
+    return small_runs.write_data(tmp_path / "small.npz")
+
+
+def one_line(error) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+# Names
+
+
+def test_folders_are_numbered(tmp_path):
+    assert runs.new_path("a-b", tmp_path) == tmp_path / "a-b"
+    (tmp_path / "a-b").mkdir()
+    (tmp_path / "a-b-2").write_text("a file counts, too")
+    assert runs.new_path("a-b", tmp_path) == tmp_path / "a-b-3"
+    os.symlink(tmp_path / "nowhere", tmp_path / "a-b-3")
+    assert runs.new_path("a-b", tmp_path) == tmp_path / "a-b-4"
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/", "..", "", "a\0b", "x" * 500, "a\nb", "..."])
+def test_names_stay_inside_the_folder(tmp_path, name):
+    path = runs.new_path(name, tmp_path)
+    assert path.parent == tmp_path
+    assert path.name not in ("", ".", "..")
+    path.mkdir()
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    runs.create(tmp_path / "run", "a = 1\n").close()
+    with pytest.raises(RunError, match=r"already holds a run: go on with it by `netsim train --resume"):
+        runs.create(tmp_path / "run", "a = 2\n")
+    assert runs.find(tmp_path / "run").configuration() == "a = 1\n"
+
+
+def test_a_folder_with_other_files_is_not_used(tmp_path):
+    (tmp_path / "thesis.tex").write_text("all of it")
+    with pytest.raises(RunError, match=r"not empty \('thesis\.tex' is in it\)"):
+        runs.create(tmp_path, "")
+    assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.tex"]
+
+
+def test_what_is_not_a_run_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, words in {"empty": "holds no run", "file": "not the folder of a run"}.items():
+        with pytest.raises(RunError, match=words):
+            runs.find(tmp_path / name)
+    (tmp_path / "simpnet-digits").mkdir()
+    with pytest.raises(RunError, match=r"no such run folder \(did you mean 'simpnet-digits'"):
+        runs.find(tmp_path / "simpnet-digit")
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be made"):
+        runs.create(tmp_path / "file" / "run", "")
+
+
+# The lock
+
+
+def test_a_run_in_use_is_refused_at_once(tmp_path):
+    with runs.create(tmp_path / "run", ""):
+        with pytest.raises(RunError) as refusal:
+            runs.find(tmp_path / "run").lock()
+        assert one_line(refusal) == f"{tmp_path / 'run'} is in use by another process"
+    runs.find(tmp_path / "run").lock().close()
+
+
+def hold(path, locked):
+    run = runs.find(path).lock()
+    locked.set()
+    signal.pause()
+    run.close()
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    runs.create(tmp_path / "run", "").close()
+    context = multiprocessing.get_context("spawn")
+    locked = context.Event()
+    holder = context.Process(target=hold, args=(tmp_path / "run", locked))
+    holder.start()
+    try:
+        assert locked.wait(60)
+        with pytest.raises(RunError, match="in use"):
+            runs.find(tmp_path / "run").lock()
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.join()
+    runs.find(tmp_path / "run").lock().close()
+
+
+def test_two_processes_on_one_run(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    before = small_runs.bits(tmp_path / "run")
+    with runs.find(tmp_path / "run").lock():
+        command = [*small_runs.COMMAND, "train", "--resume", str(tmp_path / "run"), "--epochs", "9"]
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 2
+    assert second.stderr == f"netsim: error: {tmp_path / 'run'} is in use by another process\n"
+    assert small_runs.bits(tmp_path / "run") == before
+
+
+def test_reading_needs_no_lock(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    with runs.find(tmp_path / "run").lock():
+        assert len(runs.find(tmp_path / "run").metrics()) == 3
+        assert checkpoints.load(tmp_path / "run" / "last.safetensors").position["epoch"] == 3
+
+
+def test_nothing_is_written_without_the_lock(tmp_path):
+    runs.create(tmp_path / "run", "").close()
+    with pytest.raises(RunError, match="not locked"):
+        runs.find(tmp_path / "run").write_curves(b"")
+
+
+# Folders that vanish
+
+
+def test_a_folder_removed_under_the_run(tmp_path, data):
+    def remove(event):
+        if isinstance(event, Stepped) and event.epoch == 2 and event.images == 16:
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.raises(RunError) as refusal:
+        small_runs.start(tmp_path / "run", data, remove)
+    assert one_line(refusal) == f"{tmp_path / 'run'} cannot be written: the folder is gone"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_replaced_under_the_run(tmp_path, data):
+    def replace(event):
+        if isinstance(event, Stepped) and event.epoch == 2 and event.images == 16:
+            (tmp_path / "run").rename(tmp_path / "moved")
+            (tmp_path / "run").mkdir()
+
+    with pytest.raises(RunError, match="was removed, and another folder stands there now"):
+        small_runs.start(tmp_path / "run", data, replace)
+    assert os.listdir(tmp_path / "run") == []
+    small_runs.start(tmp_path / "whole", data)
+    small_runs.resume(tmp_path / "moved")
+    assert small_runs.bits(tmp_path / "moved") == small_runs.bits(tmp_path / "whole")
+
+
+def test_a_full_and_a_read_only_file_system(tmp_path, data):
+    """On a real small file system of its own (a user namespace); skipped where the system allows none."""
+    probe = subprocess.run(["unshare", "-rm", "true"], capture_output=True) if shutil.which("unshare") else None
+    if probe is None or probe.returncode:
+        pytest.skip("this system lets no user mount a file system of its own (unshare -rm)")
+    small_runs.start(tmp_path / "whole", data, epochs=6)
+    (tmp_path / "disk").mkdir()
+    script = textwrap.dedent(
+        """
+        import contextlib, io, json, os, pathlib, shutil, subprocess, sys
+        import small_runs
+        from netsim.cli import run
+
+        disk, data, keep = sys.argv[1:]
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
+        folder = pathlib.Path(disk) / "run"
+
+        def netsim(*arguments):
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                return run([str(a) for a in arguments]), err.getvalue()
+
+        small_runs.start(folder, data)
+        seen = {}
+        with open(os.path.join(disk, "filler"), "wb", buffering=0) as filler:
+            with contextlib.suppress(OSError):
+                while True:
+                    filler.write(bytes(4096))
+        seen["full"] = netsim("train", "--resume", folder, "--epochs", 6)
+        os.unlink(os.path.join(disk, "filler"))
+        before = small_runs.bits(folder)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        seen["read-only"] = netsim("train", "--resume", folder, "--epochs", 6)
+        seen["eval"] = netsim("eval", folder)
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        seen["unchanged"] = small_runs.bits(folder) == before
+        seen["freed"] = netsim("train", "--resume", folder, "--epochs", 6, "--quiet")
+        shutil.copytree(folder, keep)
+        print(json.dumps(seen))
+        """
+    )
+    arguments = [str(tmp_path / "disk"), data, str(tmp_path / "kept")]
+    command = ["unshare", "-rm", sys.executable, "-c", script, *arguments]
+    paths = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths})
+    if done.returncode and "mount" in done.stderr:
+        pytest.skip(f"no file system could be mounted: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    status, message = seen["full"]
+    assert status == 2
+    assert "the disk is full" in message
+    status, message = seen["read-only"]
+    assert status == 2
+    assert "read-only" in message
+    assert message.count("\n") == 1
+    assert seen["eval"][0] == 0
+    assert seen["unchanged"]
+    assert seen["freed"][0] == 0
+    assert small_runs.bits(tmp_path / "kept") == small_runs.bits(tmp_path / "whole")
+
+
+def test_a_folder_without_permission(tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(0o500)
+    with pytest.raises(RunError, match="permission denied"):
+        runs.create(tmp_path / "locked" / "run", "")

@@ -84,6 +84,23 @@ def inlined(function):
     return numba.njit(inline="always", error_model="numpy")(function)
 
 
+def borrowing(function):
+    """Compile a kernel that only borrows arrays: as `compiled`, without counting references.
+
+    Tuples of many arrays then cost nothing to pass. Such a kernel must not make arrays of its own.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": False}
+    if _FOLDER is None:
+        return numba.njit(**options)(function)
+    with _our_cache():
+        return numba.njit(cache=True, **options)(function)
+
+
+def pasted(function):
+    """Compile a function that is pasted into each `borrowing` kernel that calls it: no call is made."""
+    return numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function)
+
+
 def float32(value: float) -> np.float32:
     """A constant for a float32 kernel: a Python float would make numba add in float64."""
     return np.float32(value)

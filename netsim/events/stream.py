@@ -1,0 +1,139 @@
+"""One stream of presentations under way: its state, the lists of events to come, the step to the next presentation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netsim.events import queue
+from netsim.events.state import Lists, State, Weights, new_lists, new_state
+from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY, EventTimes
+from netsim.events.wiring import Plan
+
+
+class EventStream:
+    """A stream of presentations, worked through event by event.
+
+    Parameters
+    ----------
+    plan : the net; times : the stream's event times; dtype : float32 or float64
+    constants, flags : see `netsim.events.state`
+    logged : keep the share of in-phase reads of every event, with its time, for `log`
+
+    Attributes
+    ----------
+    presentation : number of the next presentation
+    state : `State`; what the units carry, the increments, counts of reads
+    """
+
+    def __init__(self, plan: Plan, times: EventTimes, dtype, constants, flags, logged: bool = False):
+        self.plan, self.times = plan, times
+        self.presentation = 0
+        self._scheduled = 0
+        self._slots = times.ahead + 3 + times.whole_lag
+        self._logged = logged
+        self.state: State = new_state(plan, dtype, self._slots, constants, flags, times.schedule.tag_decay)
+        self._lists: Lists = new_lists(plan, self._slots, logged)
+        self._slot_of: dict[int, int] = {}
+        self._raw = np.empty(int(plan.wiring.units.max()))
+        self._counts = np.empty(self._raw.size + 1, np.int64)
+        self.log: list[dict] = []
+
+    def show(self, image: np.ndarray, label: int, masks: np.ndarray, weights: Weights) -> np.ndarray:
+        """One presentation, from its start to the start of the next one.
+
+        image : flat, of the stream's dtype; masks : (all masks,) of the edges, see `Plan.masks`.
+        Returns what the error circuits of the output units read, float (C,), a view.
+        """
+        n, wiring = self.presentation, self.plan.wiring
+        if n == 0:
+            self._schedule(self.times.ahead)
+            queue.advance(wiring, weights, self.state, self._lists, self.times.start(0))
+        self.state.next_mask[:] = masks
+        queue.show(wiring, weights, self.state, image, label, n, self._slot_of.get(n, -1))
+        # nothing noted is waiting now, so the slots of finished presentations may be used again
+        self._schedule(n + 1 + self.times.ahead)
+        queue.advance(wiring, weights, self.state, self._lists, self.times.start(n + 1))
+        self.presentation += 1
+        return self.state.scores
+
+    def finish(self, weights: Weights) -> None:
+        """Add up all plasticity so far: a batch ends."""
+        queue.finish(self.plan.wiring, weights, self.state)
+
+    def _schedule(self, last: int) -> None:
+        while self._scheduled <= last:
+            self._list_events(self._scheduled, self._free_slot())
+            self._scheduled += 1
+
+    def _free_slot(self) -> int:
+        lists = self._lists
+        for slot in range(self._slots):
+            if lists.left[slot] == 0:
+                if lists.presentation[slot] >= 0:
+                    self._retire(slot)
+                return slot
+        self._grow()
+        return self._free_slot()
+
+    def _retire(self, slot: int) -> None:
+        presentation = int(self._lists.presentation[slot])
+        self._lists.presentation[slot] = -1
+        del self._slot_of[presentation]
+        if self._logged:
+            self._keep_log(presentation, slot)
+        if self.state.tags.size > 1:
+            self.state.tags[slot] = 0
+
+    def _grow(self) -> None:
+        """Twice the room for presentations under way."""
+        self._slots *= 2
+        for name in ("state", "_lists"):
+            old = getattr(self, name)
+            if name == "state":
+                flags = {n: bool(on) for n, on in enumerate(old.flags)}
+                constants = {n: float(value) for n, value in enumerate(old.constants)}
+                decay = None if old.tags.size == 1 else float(old.tag_decay[0])
+                new = new_state(self.plan, old.r.dtype, self._slots, constants, flags, decay)
+            else:
+                new = new_lists(self.plan, self._slots, self._logged)
+            for before, after in zip(old, new, strict=True):
+                after[tuple(slice(side) for side in before.shape)] = before
+            setattr(self, name, new)
+
+    def _list_events(self, presentation: int, slot: int) -> None:
+        lists, times, wiring = self._lists, self.times, self.plan.wiring
+        populations = wiring.units.size
+        lists.presentation[slot], lists.left[slot] = presentation, 0
+        self._slot_of[presentation] = slot
+        self.state.tag_start[slot, 0] = times.start(presentation)
+        for p in range(1, populations):
+            place, units = p - 1, int(wiring.units[p])
+            self.state.tag_start[slot, p] = times.unshifted(presentation, FEEDFORWARD, place)
+            for kind in (FEEDFORWARD, FEEDBACK, PLASTICITY):
+                if kind == PLASTICITY and wiring.weights_at[p] < 0:
+                    continue
+                if not times.moves(kind, place):
+                    time = times.unshifted(presentation, kind, place)
+                    queue.fill_together(lists, slot, p, kind, time, units, populations)
+                    continue
+                raw = self._raw[:units]
+                times.fill(presentation, kind, place, raw)
+                queue.fill_list(lists, slot, p, kind, raw, populations, self._counts)
+
+    def _keep_log(self, presentation: int, slot: int) -> None:
+        """Move the events of a presentation that is over into `log`: one entry a list."""
+        lists, populations = self._lists, self.plan.wiring.units.size
+        for p in range(1, populations):
+            for kind in (FEEDFORWARD, FEEDBACK, PLASTICITY):
+                which, at = (slot * populations + p) * 3 + kind, lists.at[p, kind]
+                part = slice(at, lists.end[which])
+                if kind == PLASTICITY and self.plan.wiring.weights_at[p] < 0:
+                    continue
+                self.log.append({
+                    "presentation": presentation,
+                    "layer": self.plan.layers[p - 1].name,
+                    "kind": kind,
+                    "times": lists.times[slot, part].copy(),
+                    "units": lists.units[slot, part].copy(),
+                    "in_phase": lists.share[slot, part].copy(),
+                })  # fmt: skip

@@ -262,7 +262,7 @@ def test_the_report_for_people_and_for_programs(capsys, tmp_path):
     assert small_command("--threads", "1", "--out", str(path)) == 0
     printed, report = capsys.readouterr().out, json.loads(path.read_text())
     (net,) = report["nets"]
-    assert report["sgemm"]["gflops"] > 0 and report["sgemm"]["threads"] == 1
+    assert net["sgemm"]["gflops"] > 0 and net["sgemm"]["threads"] == 1
     assert net["run"]["training"]["steps"] == net["layers"]["steps"] == 2
     for word in ("conv1", "output", "feedforward", "feedback", "Hebbian", "update", "cache", "MiB", "images/s"):
         assert word in printed

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from netsim import cli
-from netsim.bench import comparison, job, peak, processes, table
+from netsim.bench import comparison, job, peak, processes
 from netsim.bench.comparison import compare, ratios
 from netsim.errors import OptionError
 
@@ -61,14 +61,14 @@ def recorder(monkeypatch) -> Recorder:
 def test_equality_comes_first_and_the_sides_take_turns(recorder):
     report = compare(job.make("simpnet", threads=2), "torch", 3)
     tasks = [task for task, _ in recorder.tasks]
-    assert tasks == ["torch equality", "torch variants", "netsim", *["netsim", "torch"] * 3]
+    assert tasks == ["torch equality", "torch variants", "netsim", *["sgemm", "netsim", "torch"] * 3]
     assert len(report["pairs"]) == 3 and report["ratios"]["memory"]["median"] == 0.25
     assert json.loads(json.dumps(report)) == report
 
 
 def test_one_thread_is_a_peer_of_many(recorder):
     compare(job.make("simpnet", threads=4), "one-thread", 2)
-    assert recorder.tasks[1:] == [("netsim", 4), ("netsim", 1)] * 2
+    assert recorder.tasks[1:] == [("sgemm", 4), ("netsim", 4), ("netsim", 1)] * 2
 
 
 def test_without_torch_one_line_says_how_to_get_it(monkeypatch, capsys):
@@ -106,23 +106,32 @@ def test_the_table_has_a_row_for_each_net_and_way_of_dropping(recorder, capsys, 
         "deepnet_s, untied (PyTorch, unfold)",
         "deepnet_s, untied",
     ]
-    assert {line.count("|") for line in lines[:11]} == {10}
+    assert {line.count("|") for line in lines[:11]} == {11}
     assert "per batch" in lines[3] and "per image" in lines[4]
-    assert "1 alternating pairs" in lines[12] and "with 1 thread, " in lines[12] and "with 2 threads" in lines[12]
+    assert "1 alternating pairs" in lines[12]
     report = json.loads(path.read_text())
-    # The better of the measurements before and after the comparisons.
+    assert "99 GFLOP/s with 1 thread, 98 GFLOP/s with 2 threads" in lines[12]
     assert [one["gflops"] for one in report["sgemm"]] == [99.0, 98.0]
+    during = [one["pairs"][0]["sgemm"] for one in report["comparisons"]]
+    assert f"{min(during):.0f} to {max(during):.0f} GFLOP/s" in lines[12]
+
+
+def test_the_share_of_sgemm_is_taken_within_pairs():
+    one = job.make("output", input_shape=(1, 1, 500), classes=1000)  # feedforward and Hebbian: 2 MFLOP an image
+    pairs = [{"ours": measurement(speed * 1e3, 1, 1), "sgemm": limit} for speed, limit in ((10, 40), (40, 100), (1, 2))]
+    found = comparison.sgemm_share(one, pairs)
+    assert found["share"] == {"median": 0.8, "least": 0.5, "largest": 1.0}
+    assert found["training_gflops"]["median"] == 20 and found["gflops"]["median"] == 40
 
 
 def test_step_rate_counts_the_products_of_the_whole_algorithm():
     # full 5 on 2x2x1 pixels: feedforward and Hebbian; output: feedback, too; two operations a multiply-add.
     one = job.make("full 5; output", input_shape=(2, 2, 1), classes=3)
-    assert table.step_gflops(one, 1e9) == pytest.approx(2 * (2 * 4 * 5 + 3 * 5 * 3))
+    assert comparison.step_gflops(one, 1e9) == pytest.approx(2 * (2 * 4 * 5 + 3 * 5 * 3))
 
 
 def test_sgemm_and_machine(monkeypatch):
     monkeypatch.setattr(peak, "_SIDE", 64)
-    monkeypatch.setattr(peak, "_SECONDS", 0.0)
-    rate = peak.sgemm(1)
+    rate = peak.sgemm(1, seconds=0.0)
     assert rate["threads"] == 1 and rate["gflops"] > 0
     assert peak.machine()["numpy"] and peak.machine()["processors"] >= 1

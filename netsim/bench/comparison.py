@@ -1,7 +1,7 @@
 """Two ways of doing one job, in turn: ours, theirs, ours, theirs, each in a fresh process.
 
 Machines are shared and their clocks wander. So only ratios within a pair are compared, and their median and range
-are reported.
+are reported. So is the share of this machine's sgemm, measured once in every pair.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from importlib import util
 from typing import Any
 
+from netsim import summary
 from netsim.bench import processes
 from netsim.bench.job import Job
 from netsim.errors import OptionError, nearest
@@ -29,6 +30,9 @@ FIGURES = {
     "inference": ("inference", "images_per_s"),
     "memory": ("peak_memory",),
 }
+
+#: Seconds of each measurement of sgemm.
+_SGEMM_SECONDS = 0.3
 
 Show = Callable[[str], None]
 
@@ -67,7 +71,7 @@ def compare(job: Job, peer: str, pairs: int, show: Show = lambda text: None) -> 
 
     Returns
     -------
-    job, peer, what was checked and tried, ``pairs`` (each with ``ours`` and ``theirs``), ``ratios``
+    job, peer, what was checked and tried, ``pairs`` (each with ``ours``, ``theirs``, ``sgemm``), ``ratios``, ``sgemm``
     """
     check_peer(peer, job.protocol)
     ours, found = Way("netsim", {"job": job.to_json()}), {}
@@ -84,8 +88,10 @@ def compare(job: Job, peer: str, pairs: int, show: Show = lambda text: None) -> 
     measured = []
     for pair in range(pairs):
         show(f"{job.name}: pair {pair + 1} of {pairs}")
-        measured.append({"ours": ours.measure(), "theirs": theirs.measure()})
-    return {"job": job.to_json(), "peer": peer, **found, "pairs": measured, "ratios": ratios(measured)}
+        rate = processes.run("sgemm", threads=job.threads, seconds=_SGEMM_SECONDS)["gflops"]
+        measured.append({"ours": ours.measure(), "theirs": theirs.measure(), "sgemm": rate})
+    found |= {"pairs": measured, "ratios": ratios(measured), "sgemm": sgemm_share(job, measured)}
+    return {"job": job.to_json(), "peer": peer, **found}
 
 
 def ratios(pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -94,15 +100,27 @@ def ratios(pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for figure, path in FIGURES.items():
         ours = [_at(pair["ours"], path) for pair in pairs]
         theirs = [_at(pair["theirs"], path) for pair in pairs]
-        quotients = [a / b for a, b in zip(ours, theirs, strict=True)]
-        result[figure] = {
-            "median": statistics.median(quotients),
-            "least": min(quotients),
-            "largest": max(quotients),
-            "ours": statistics.median(ours),
-            "theirs": statistics.median(theirs),
-        }
+        medians = {"ours": statistics.median(ours), "theirs": statistics.median(theirs)}
+        result[figure] = _spread([a / b for a, b in zip(ours, theirs, strict=True)]) | medians
     return result
+
+
+def sgemm_share(job: Job, pairs: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Our training in GFLOP/s, this machine's sgemm, and the share of the first in the second, pair by pair."""
+    rates = [step_gflops(job, pair["ours"]["training"]["images_per_s"]) for pair in pairs]
+    limits = [pair["sgemm"] for pair in pairs]
+    shares = [rate / limit for rate, limit in zip(rates, limits, strict=True)]
+    return {"training_gflops": _spread(rates), "gflops": _spread(limits), "share": _spread(shares)}
+
+
+def step_gflops(job: Job, images_per_s: float) -> float:
+    """GFLOP/s of whole training steps: the products of the paper's algorithm, whatever part of them is saved."""
+    counted = summary.summarize(job.architecture, job.input_shape, job.classes)
+    return 2 * counted.step * images_per_s / 1e9
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "largest": max(values)}
 
 
 def _at(measurement: dict[str, Any], path: tuple[str, ...]) -> float:

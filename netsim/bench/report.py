@@ -6,10 +6,10 @@ import os
 import sys
 from typing import Any
 
-from netsim.bench.comparison import PEERS
+from netsim.bench.comparison import PEERS, step_gflops
 from netsim.bench.job import Job
 from netsim.bench.layer_times import PHASES
-from netsim.bench.table import ratio_text, step_gflops
+from netsim.bench.table import ratio_text
 
 
 def _print(text: str) -> None:
@@ -36,9 +36,9 @@ def _table(*headings: str):
     return table
 
 
-def show_net(report: dict[str, Any], sgemm: dict[str, float]) -> None:
+def show_net(report: dict[str, Any]) -> None:
     """Print one net: its layers and phases, then its figures."""
-    job, run, limit = Job.from_json(report["job"]), report["run"], sgemm["gflops"]
+    job, run, limit = Job.from_json(report["job"]), report["run"], report["sgemm"]["gflops"]
     _print(_title(job))
     _console().print(_layer_table(report["layers"], limit))
     training, inference = run["training"], run["inference"]
@@ -98,7 +98,7 @@ def _start(run: dict[str, Any]) -> str:
     )
 
 
-def show_comparison(comparison: dict[str, Any], sgemm: dict[str, float]) -> None:
+def show_comparison(comparison: dict[str, Any]) -> None:
     """Print one net beside a peer."""
     job = Job.from_json(comparison["job"])
     table = _table("", "netsim", PEERS[comparison["peer"]], "ratio: median (range)")
@@ -111,10 +111,12 @@ def show_comparison(comparison: dict[str, Any], sgemm: dict[str, float]) -> None
     table.add_row("peak memory, MiB", *mib, ratio_text(one))
     _print(_title(job))
     _console().print(table)
-    rate = step_gflops(job, figures["training"]["ours"])
+    rate, share, limit = (comparison["sgemm"][key] for key in ("training_gflops", "share", "gflops"))
     lines = [
         f"medians of {len(comparison['pairs'])} alternating pairs of processes",
-        f"netsim trains at {rate:.0f} GFLOP/s, {rate / sgemm['gflops']:.0%} of sgemm's {sgemm['gflops']:.0f}",
+        f"netsim trains at {rate['median']:.0f} GFLOP/s: {share['median']:.0%} ({share['least']:.0%} to "
+        f"{share['largest']:.0%}) of numpy's sgemm, {limit['median']:.0f} GFLOP/s ({limit['least']:.0f} to "
+        f"{limit['largest']:.0f})",
     ]
     if "equality" in comparison:
         equality = comparison["equality"]

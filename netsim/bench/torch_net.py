@@ -214,12 +214,15 @@ class Net(nn.Module):
         self.to(memory_format=variant.layout)
 
     def forward(self, x):
+        kinds = [place.kind for place in self.places]
         before = None
-        for place in self.places:
-            y = before + x if place.kind == "sum" else self.layers[place.name](x)
-            if place.kind in ("conv", "untied", "full"):
+        for number, (place, kind) in enumerate(zip(self.places, kinds, strict=True)):
+            y = before + x if kind == "sum" else self.layers[place.name](x)
+            if kind in ("conv", "untied", "full"):
                 y = F.hardtanh(y)
-            before, x = x, y
+            # What no sum will read is let go at once, as a hand-written net would.
+            before = x if kinds[number + 1 : number + 2] == ["sum"] else None
+            x = y
         return x
 
     def weighted(self) -> dict[str, Weighted]:

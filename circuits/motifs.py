@@ -4,6 +4,8 @@
     respond_output_error(x, teacher, mu)  1, -mu or 0 (eq. 6)
 
 each with one of three kinds of cells: "signed" rates, "pairs" of non-negative rates, "spiking" populations.
+Keywords of both: `spiking` sets the populations; circuits with the same number in `identity` (n,) are copies of
+one unit, with the same neurons; `record` lists circuits whose time courses are kept.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ def respond_threshold(
     *,
     cells: str = "signed",
     spiking: SpikingParameters | None = None,
+    identity: np.ndarray | None = None,
     record: Sequence[int] = (),
     seed: int = 0,
     target: str = "numpy",
@@ -83,7 +86,7 @@ def respond_threshold(
     inputs = as_presentations(h=h, u=u)
     wanted = ideal.gate(inputs["h"], parameters.lower, parameters.upper) * inputs["u"]
     activity = ideal.saturate(inputs["h"], parameters.lower, parameters.upper)
-    how = _Run(parameters, cells, spiking, record, seed, target)
+    how = _Run(parameters, cells, spiking, identity, record, seed, target)
     return _respond("threshold", inputs, wanted, activity, {}, how)
 
 
@@ -95,6 +98,7 @@ def respond_output_error(
     *,
     cells: str = "signed",
     spiking: SpikingParameters | None = None,
+    identity: np.ndarray | None = None,
     record: Sequence[int] = (),
     seed: int = 0,
     target: str = "numpy",
@@ -114,7 +118,7 @@ def respond_output_error(
             f"the output error has one margin: lower = {parameters.lower:g} must be minus upper = {parameters.upper:g}"
         )
     wanted = ideal.output_error(inputs["h"], inputs["teacher"], mu, parameters.upper)
-    how = _Run(parameters, cells, spiking, record, seed, target)
+    how = _Run(parameters, cells, spiking, identity, record, seed, target)
     return _respond("output-error", inputs, wanted, inputs["h"], {"mu": mu}, how)
 
 
@@ -125,6 +129,7 @@ class _Run:
     parameters: Parameters
     cells: str
     spiking: SpikingParameters | None
+    identity: np.ndarray | None
     record: Sequence[int]
     seed: int
     target: str
@@ -150,7 +155,7 @@ def _respond(
     if how.cells == "pairs":
         traced += ["inhibitory_on", "inhibitory_off"]
     if how.cells == "spiking":
-        populations = Spiking(how.spiking or SpikingParameters(), how.parameters, how.seed)
+        populations = Spiking(how.spiking or SpikingParameters(), how.parameters, how.seed, how.identity)
         constants = {**constants, **populations.constants()}
         attach = populations.attach
     else:

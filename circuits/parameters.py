@@ -107,6 +107,7 @@ class Parameters:
 
     def with_phase(self, phase_over_tau: float) -> Parameters:
         """The same circuit with phases of `phase_over_tau` time constants, rounded to whole steps."""
+        check_number("phase over tau", phase_over_tau, 1e-3)
         return replace(self, phase=max(1, round(phase_over_tau * float(self.tau / self.dt))) * self.dt)
 
     def expected_error(self, distance: float) -> float:

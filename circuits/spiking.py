@@ -119,9 +119,15 @@ def spiking_equations(motif: str) -> Equations:
 
 
 class Spiking:
-    """The populations of a group of units; `attach` makes them and wires them to the group."""
+    """The populations of a group of units; `attach` makes them and wires them to the group.
 
-    def __init__(self, spiking: SpikingParameters, parameters: Parameters, seed: int) -> None:
+    Units with the same number in `identity` (n,) are copies: neurons with the same gains, intercepts, thresholds.
+    """
+
+    def __init__(
+        self, spiking: SpikingParameters, parameters: Parameters, seed: int, identity: np.ndarray | None = None
+    ) -> None:
+        self.identity = identity
         self.spiking = spiking
         self.parameters = parameters
         self.random = np.random.default_rng(seed)
@@ -143,12 +149,13 @@ class Spiking:
         s, p = self.spiking, self.parameters
         n, neurons = len(units), int(s.neurons)
         dt = float(p.dt)
-        gain = self.random.uniform(s.gain_low, s.gain_high, (n, neurons))
-        intercept = self.random.uniform(0, s.largest, (n, neurons))
+        kinds, of_unit = np.unique(np.arange(n) if self.identity is None else self.identity, return_inverse=True)
+        gain = self.random.uniform(s.gain_low, s.gain_high, (len(kinds), neurons))
+        intercept = self.random.uniform(0, s.largest, (len(kinds), neurons))
         z = np.linspace(0, s.largest, SIGNAL_SAMPLES)
         factor = float(np.exp(-p.dt / s.tau_membrane))
-        decoders = np.empty((n, neurons))
-        for unit in range(n):
+        decoders = np.empty_like(gain)
+        for unit in range(len(kinds)):
             rates = mean_rate(
                 drive(z[:, None], gain[unit], intercept[unit]),
                 factor,
@@ -169,10 +176,10 @@ class Spiking:
             namespace={"tau_membrane": s.tau_membrane, "reset_jitter": s.reset_jitter},
         )
         group.z = linked_var(units, source, index=owner)
-        group.gain, group.intercept = gain.ravel(), intercept.ravel()
+        group.gain, group.intercept = gain[of_unit].ravel(), intercept[of_unit].ravel()
         group.v = self.random.uniform(0, 1, n * neurons) * np.clip(1 - group.gain[:] * group.intercept[:], 0, 1)
         # a spike's share of the activity: the decoder over the area that one unit of activity leaves on the grid
-        group.decoder = decoders.ravel() * (1 - np.exp(-p.dt / p.tau)) / dt
+        group.decoder = decoders[of_unit].ravel() * (1 - np.exp(-p.dt / p.tau)) / dt
         return [group, self._project(group, units, f"{activity}_post += decoder_pre", owner)]
 
     def _comparators(self, units: NeuronGroup, source: str, activity: str, level: float) -> list[object]:
@@ -191,7 +198,9 @@ class Spiking:
             namespace={"tau_membrane": s.tau_membrane, "noise": s.noise, "reset_jitter": s.reset_jitter},
         )
         group.drive = linked_var(units, source, index=owner)
-        group.level = level * (1 + s.spread * self.random.standard_normal(n * neurons))
+        kinds, of_unit = np.unique(np.arange(n) if self.identity is None else self.identity, return_inverse=True)
+        levels = level * (1 + s.spread * self.random.standard_normal((len(kinds), neurons)))
+        group.level = levels[of_unit].ravel()
         # rate of a population that is driven by its own excitation alone: its activity is counted as 1
         hold = float(
             mean_rate(

@@ -63,7 +63,7 @@ class Configuration(BaseModel):
     connectivity: Annotated[float, Field(gt=0, le=1)] = 1.0
     thin_output: bool = False
     symmetric: bool = False
-    slope: Annotated[float, Field(gt=0)] = 1.0
+    slope: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     frozen: _Names = ()
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     resolved: dict[str, Any] = Field(default_factory=dict)
@@ -215,8 +215,8 @@ def absolute_paths(values: dict[str, object]) -> dict[str, object]:
 # Messages
 
 _WORDS = {
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
     "less_than": "must be less than {lt}",
     "less_than_equal": "must be at most {le}",
     "finite_number": "must be a finite number",
@@ -242,7 +242,8 @@ def _one_line(error: ValidationError, names: dict[str, str]) -> str:
     first = error.errors(include_url=False)[0]
     key = str(first["loc"][0])
     words = _WORDS.get(first["type"])
-    text = words.format(**first.get("ctx", {})) if words else _flat(first["msg"])
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in first.get("ctx", {}).items()}
+    text = words.format(**bounds) if words else _flat(first["msg"])
     return f"{names.get(key, key)} is {_shown(first['input'])}: it {text}"
 
 

@@ -10,6 +10,7 @@ batch) alone. So a run that was killed and resumed gives the bits of one that wa
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from netsim import evaluation, plots
 from netsim.configuration import differences, parse
 from netsim.errors import DivergedError, NetsimError, RunError
 from netsim.preparation import Prepared
-from netsim.runs import Checkpoint, Run
+from netsim.runs import Checkpoint, History, Run
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 #: Seconds between checkpoints within an epoch, and between drawings of the curves.
@@ -96,7 +97,7 @@ def train(
     """
     configuration, trainer = prepared.configuration, prepared.trainer
     split, batch = prepared.train, configuration.batch
-    position, records = _restore(prepared, run, on_event)
+    position, history = _restore(prepared, run, on_event)
     on_event(Started(configuration, position.epoch, position.images))
     saved = drawn = time.monotonic()
     drawn_epochs = -1
@@ -115,33 +116,34 @@ def train(
             position = position.after_batch(len(labels), result.loss, result.error_rate)
             on_event(Stepped(epoch + 1, position.images, *position.means()))
             if stop():
-                run.save(_checkpoint(prepared, position, records, run))
-                _draw(prepared, run, records)
-                return Outcome(False, records, run.timings())
+                run.save(_checkpoint(prepared, position, history, run))
+                _draw(prepared, run, history)
+                return Outcome(False, history.records, run.timings())
             if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                run.save(_checkpoint(prepared, position, records, run))
+                run.save(_checkpoint(prepared, position, history, run))
                 saved = time.monotonic()
         record, timing = _measure(prepared, position, seconds, learned)
         for loss in (record["train_loss"], record["validation_loss"]):
             _check_finite(0.0 if loss is None else loss, position, run)
         position, improved = position.after_epoch().with_best(record)
-        records = [*records, record]
-        checkpoint = _checkpoint(prepared, position, records, run)
+        history.add(record)
+        checkpoint = _checkpoint(prepared, position, history, run)
         run.append(record, timing)
         if improved:
-            run.save_best(replace(checkpoint, records=[]))
+            run.save_best(replace(checkpoint, metrics=""))
         run.save(checkpoint)
         saved = time.monotonic()
         on_event(EpochDone(record, timing))
         stopped = stop()
-        if stopped or time.monotonic() - drawn >= CURVES_SECONDS:
-            _draw(prepared, run, records)
-            drawn, drawn_epochs = time.monotonic(), len(records)
+        # The first epoch is drawn at once, so that a long run has a picture from the start.
+        if stopped or not run.curves_path.exists() or time.monotonic() - drawn >= CURVES_SECONDS:
+            _draw(prepared, run, history)
+            drawn, drawn_epochs = time.monotonic(), len(history.records)
         if stopped:
             break
-    if drawn_epochs != len(records):
-        _draw(prepared, run, records)
-    return Outcome(position.epoch >= configuration.epochs, records, run.timings())
+    if drawn_epochs != len(history.records):
+        _draw(prepared, run, history)
+    return Outcome(position.epoch >= configuration.epochs, history.records, run.timings())
 
 
 def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:
@@ -196,7 +198,7 @@ def _diverged(what: str, position: Position, run: Run) -> str:
     return f"{what} (epoch {position.epoch + 1}, batch {position.batch + 1}): try a smaller step size; {kept}"
 
 
-def _checkpoint(prepared: Prepared, position: Position, records: list[dict], run: Run) -> Checkpoint:
+def _checkpoint(prepared: Prepared, position: Position, history: History, run: Run) -> Checkpoint:
     """The state of the run now. Raises `DivergedError` rather than save a weight that is not finite."""
     state = prepared.network.state()
     for name, array in state.items():
@@ -207,23 +209,25 @@ def _checkpoint(prepared: Prepared, position: Position, records: list[dict], run
     return Checkpoint(
         state,
         {**asdict(position), "configuration": decisive, "data_sha256": data},
-        records,
+        history.text,
         prepared.network.description(),
     )
 
 
-def _draw(prepared: Prepared, run: Run, records: list[dict]) -> None:
+def _draw(prepared: Prepared, run: Run, history: History) -> None:
     """Write curves.png from the metrics alone, so that a resumed run draws the same bytes."""
     configuration = prepared.configuration
-    if records:
-        run.write_curves(plots.curves(plots.Curve(records, configuration.protocol, configuration.run_name)))
+    if history.records:
+        curve = plots.Curve(history.records, configuration.protocol, configuration.run_name)
+        run.write_curves(plots.curves(curve))
+        gc.collect()  # a figure is a web of cycles: without this, memory would grow by megabytes a picture
 
 
-def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, list[dict]]:
+def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, History]:
     """Put net and position where the newest whole checkpoint of `run` has them."""
     checkpoint = run.restore(lambda text: on_event(Notice(text)))
     if checkpoint is None:
-        return Position(), []
+        return Position(), History()
     facts = checkpoint.position
     changed = list(differences(facts.get("configuration", {}), prepared.configuration.decisive()))
     if changed:
@@ -239,7 +243,6 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
     try:
         position = Position(**{field.name: facts[field.name] for field in fields(Position)})
         prepared.network.restore(checkpoint.weights)
-        prepared.trainer.protocol.begin(list(prepared.network.weighted))  # R and W are one array again in BP
     except (KeyError, TypeError, NetsimError) as error:
         raise RunError(f"{run.path}: the checkpoint does not belong to this run: {error}") from error
-    return position, checkpoint.records
+    return position, History(checkpoint.metrics)

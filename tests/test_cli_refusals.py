@@ -38,7 +38,8 @@ def refused(capsys):
 BAD_VALUES = {
     "--epochs": ["0", "-1", "99999999999"], "--batch": ["0", "-5"], "--seed": ["-1", str(2**63)],
     "--step-size": ["-0.1", "nan", "inf", "1e999"], "--mu": ["-1", "nan"], "--decay": ["-1", "inf"],
-    "--feedback-rate": ["-0.1", "1.1", "nan"], "--connectivity": ["0", "1.5", "nan"], "--slope": ["0", "-1"],
+    "--feedback-rate": ["-0.1", "1.1", "nan"], "--connectivity": ["0", "1.5", "nan"],
+    "--slope": ["0", "-1", "1e7", "1e-7"],
     "--threads": ["0", "-1", "99999"], "--validation": ["-1", "60", "1000"], "--train-images": ["0"],
     "--protocol": ["urbf", "", "URFB!"], "--loss": ["hing", ""], "--drop": ["sampel", ""],
     "--freeze": ["conv7", "maxpool1", ",x"], "--data": ["digit", "", "npz:", "npz:/nowhere/a.npz"],

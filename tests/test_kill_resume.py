@@ -36,11 +36,11 @@ def environment() -> dict[str, str]:
 
 def run_to_the_end(folder: Path, data: str) -> float:
     """Run until it ends by itself; return the seconds between its first line and its end."""
-    process = subprocess.Popen(command(folder, data), stdout=subprocess.PIPE, text=True, env=environment())
-    process.stdout.readline()
-    began = time.monotonic()
-    process.stdout.read()
-    assert process.wait() == 0
+    with subprocess.Popen(command(folder, data), stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        process.stdout.readline()
+        began = time.monotonic()
+        process.stdout.read()
+    assert process.returncode == 0
     return time.monotonic() - began
 
 

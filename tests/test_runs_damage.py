@@ -4,6 +4,7 @@ import pytest
 import small_runs
 
 import netsim
+from netsim.cli import run
 from netsim.errors import RunError
 from netsim.runs import checkpoints, records
 from netsim.training_events import EpochDone, Notice
@@ -121,3 +122,14 @@ def test_timings_hold_one_line_an_epoch(tmp_path, data):
     timings = records.read(tmp_path / "run" / "timings.jsonl")
     assert [timing["epoch"] for timing in timings] == [1, 2, 3, 4, 5]
     assert all(timing["images_per_second"] > 0 for timing in timings)
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"epoch": 2, "train_error": "none"}', b'{"epoch": 2, "correlation": {"conv1": []}}', b'{"epoch": "2"}']
+)
+def test_lines_that_are_no_records_are_not_drawn(tmp_path, data, line):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    with open(tmp_path / "run" / "metrics.jsonl", "ab") as file:
+        file.write(line + b"\n")
+    assert [record["epoch"] for record in records.read(tmp_path / "run" / "metrics.jsonl")] == [1]
+    assert run(["plot", str(tmp_path / "run")]) == 0

@@ -33,6 +33,9 @@ COMMANDS = {
     "circuit": ("netsim.cli.circuit", "circuit", "The paper's circuits as differential equations."),
 }
 
+#: Characters of an error message; a longer one is cut in the middle.
+LONGEST_LINE = 600
+
 
 def exists(name: str) -> bool:
     """Whether the command's module is installed: one that is missing hides its command and no other."""
@@ -121,8 +124,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    if len(line) > LONGEST_LINE:  # it repeats an argument of any length
+        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
-        print(f"netsim: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"netsim: error: {line}", file=sys.stderr, flush=True)
     return status
 
 

@@ -13,5 +13,6 @@ curves.png            errors and alignment
 
 from netsim.runs.checkpoints import Checkpoint
 from netsim.runs.folder import Run, create, find, new_path
+from netsim.runs.records import History
 
-__all__ = ["Checkpoint", "Run", "create", "find", "new_path"]
+__all__ = ["Checkpoint", "History", "Run", "create", "find", "new_path"]

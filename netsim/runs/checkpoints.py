@@ -29,19 +29,19 @@ class Checkpoint:
 
     ``weights``: name -> array, what `Network.state` gives. ``network``: what `Network.description` gives, so
     that `netsim.load` reads a checkpoint, too. ``position``: JSON-able facts of where the run stands.
-    ``records``: the metrics of the epochs done.
+    ``metrics``: the text of metrics.jsonl up to here.
     """
 
     weights: dict[str, np.ndarray]
     position: dict
-    records: list[dict] = field(default_factory=list)
+    metrics: str = ""
     network: dict = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The file's content: the same bytes for the same checkpoint."""
         from safetensors.numpy import save
 
-        run = {"format": FORMAT, "position": self.position, "records": self.records}
+        run = {"format": FORMAT, "position": self.position, "metrics": self.metrics}
         facts = {**self.network, "run": run}
         facts["sha256"] = _digest(self.weights, facts)
         weights = {name: np.ascontiguousarray(self.weights[name]) for name in sorted(self.weights)}
@@ -76,7 +76,7 @@ def load(path: Path) -> Checkpoint:
             raise RunError(f"{path} is a checkpoint of format {run['format']!r}; this netsim reads {FORMAT}")
         whole = facts["sha256"] == _digest(weights, facts)
         network = {name: fact for name, fact in facts.items() if name not in ("run", "sha256")}
-        checkpoint = Checkpoint(weights, dict(run["position"]), list(run["records"]), network)
+        checkpoint = Checkpoint(weights, dict(run["position"]), run["metrics"], network)
     except RunError:
         raise
     except KeyError as error:

@@ -182,10 +182,11 @@ class Run:
         """
         self._check_ours()
         checkpoint = self._newest(report)
-        covered = checkpoint.records if checkpoint else []
-        records.rewrite(self.metrics_path, covered)
-        kept = {timing["epoch"]: timing for timing in self.timings() if timing["epoch"] <= len(covered)}
-        records.rewrite(self.timings_path, kept.values())
+        metrics = checkpoint.metrics.encode() if checkpoint else b""
+        records.rewrite(self.metrics_path, metrics)
+        epochs = metrics.count(b"\n")
+        kept = {timing["epoch"]: records.line(timing) for timing in self.timings() if timing["epoch"] <= epochs}
+        records.rewrite(self.timings_path, b"".join(kept.values()))
         return checkpoint
 
     def _newest(self, report: Callable[[str], None]) -> Checkpoint | None:

@@ -8,7 +8,6 @@ metrics.jsonl never decides anything: a resumed run writes it anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 from netsim.runs import durable
@@ -25,30 +24,42 @@ def append(path: Path, record: dict) -> None:
 
 
 def read(path: Path) -> list[dict]:
-    """The whole lines of the file; none if there is no file. Raises `RunError` if it cannot be read.
-
-    A last line that does not end is left out: it was being written when the process was killed. So is a line
-    that is no record with a whole number as its epoch.
-    """
+    """The records in the file; none if there is no file. Raises `RunError` if it cannot be read."""
     with durable.refusals(path, "cannot be read"):
         try:
-            content = path.read_bytes()
+            return parse(path.read_bytes())
         except FileNotFoundError:
             return []
+
+
+def parse(content: bytes) -> list[dict]:
+    """The records of the whole lines of `content`.
+
+    A last line that does not end is left out: it was being written when the process was killed. So is a line
+    that is no record.
+    """
     records: list[dict] = []
     for text in content.split(b"\n")[:-1]:
         try:
             record = json.loads(text)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and type(record.get("epoch")) is int:
+        if _is_record(record):
             records.append(record)
     return records
 
 
-def rewrite(path: Path, records: Iterable[dict]) -> None:
-    """Let the file hold exactly `records`; it is touched only if it does not already. Raises `RunError`."""
-    content = b"".join(line(record) for record in records)
+def _is_record(found: object) -> bool:
+    """Whether `found` is an epoch's numbers: {"epoch": 3, "train_loss": 0.1, "correlation": {"conv1": 0.2}, ..}."""
+    if not isinstance(found, dict) or type(found.get("epoch")) is not int:
+        return False
+    values = [*found.values()]
+    values += [inner for value in values if isinstance(value, dict) for inner in value.values()]
+    return all(value is None or isinstance(value, int | float | dict) for value in values)
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Let the file hold exactly `content`; it is touched only if it does not already. Raises `RunError`."""
     with durable.refusals(path, "cannot be read"):
         try:
             stands = path.read_bytes()
@@ -56,3 +67,16 @@ def rewrite(path: Path, records: Iterable[dict]) -> None:
             stands = b""
     if stands != content:
         durable.write(path, content)
+
+
+class History:
+    """The metrics of a run so far: the records, and the text of metrics.jsonl, which a checkpoint carries."""
+
+    def __init__(self, text: str = ""):
+        self.text = text
+        self.records = parse(text.encode())
+
+    def add(self, record: dict) -> None:
+        """Note the record of one more epoch."""
+        self.records.append(record)
+        self.text += line(record).decode()

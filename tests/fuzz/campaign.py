@@ -1,6 +1,6 @@
 """Try many inputs of a kind, outside the suite:
 
-    python tests/fuzz/campaign.py notation run-toml values parameter-file command-line --inputs 100000 --seed 1
+    python tests/fuzz/campaign.py notation run-toml values parameter-file schedule command-line --inputs 100000 --seed 1
 
 Prints how many inputs gave a result, how many each refusal, and the first broken promise, if there is one.
 """
@@ -20,7 +20,7 @@ import hypothesis
 import small_runs
 from fuzz import targets
 
-TARGETS = ("notation", "run-toml", "values", "parameter-file", "command-line")
+TARGETS = ("notation", "run-toml", "values", "parameter-file", "schedule", "command-line")
 
 
 def target_named(name: str, folder: Path) -> targets.Target:

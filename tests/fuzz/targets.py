@@ -192,6 +192,46 @@ _KEYS = _split(
 )
 PARAMETER_FILE = Target(mutated([_PARAMETERS], _KEYS), parameter_files.read)
 
+# Schedules of event times
+
+_SCHEDULE = """\
+unit = "ms"
+layer_delay = 1.0
+settling = 0.5
+plasticity_delay = 0.5
+forward_phase = 14.0
+feedback_phase = 15.0
+weights = "online"
+replacement = 0.8
+tag_decay = 20.0
+overlap = true
+[feedforward]
+conv1 = 1.0
+[jitter]
+distribution = "normal"
+scale = 0.5
+[forward_extension]
+distribution = "wald"
+scale = 2.0
+shape = 1.0
+"""
+_TIMES = [
+    *_split("= [ ] inf nan -1 1e308 0 true conv1 output full1 jitter skew feedback unit_delay tag_decay scale shape"),
+    *_split("'normal' 'uniform' 'wald' 'exponential' 'tau' 'batch' [jitter.feedback] [skew] [plasticity]"),
+]
+
+
+def read_schedule(text: str) -> object:
+    from netsim.events.schedule import Schedule
+
+    schedule = Schedule.from_toml(text)
+    if Schedule.from_toml(schedule.to_toml()) != schedule:
+        raise Broken(f"{text!r} does not survive writing and reading")
+    return schedule.nominal(("conv1", "full1", "output"))
+
+
+SCHEDULE = Target(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), read_schedule)
+
 # The command line
 
 _NUMBERS = st.one_of(

@@ -187,12 +187,13 @@ def resolve(configuration: Configuration, *, images: int, facts: dict[str, objec
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes: a run repeats bit for bit with the same ones on the same kind of CPU."""
+    """Versions of what computes, and the kind of CPU: a run repeats bit for bit where they are the same."""
     from importlib import metadata
 
     import netsim
+    from netsim.kernels.jit import CPU
 
-    found = {"netsim": netsim.__version__, "python": platform.python_version()}
+    found = {"netsim": netsim.__version__, "python": platform.python_version(), "cpu": CPU}
     for package in ("numpy", "numba"):
         try:
             found[package] = metadata.version(package)

@@ -16,7 +16,7 @@ import pytest
 import small_runs
 
 from netsim.cli import run
-from netsim.cli.train import OPTION_NAMES
+from netsim.cli.train import OPTION_NAMES, stop_on_signals
 from netsim.configuration import Configuration
 
 SMALL = [small_runs.NET, "--batch", "8", "--epochs", "3", "--seed", "5"]
@@ -155,6 +155,33 @@ def test_the_progress_bar_of_a_terminal_changes_no_bit(data):
     assert "images/s" in shown
     assert "epoch 3/3" in shown
     assert small_runs.bits_of("bar") == small_runs.bits_of("plain")
+
+
+def test_a_second_interruption_does_not_wait_for_the_batch():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_reader_that_goes_away_ends_the_run_and_loses_nothing(data):
+    arguments = ["train", *SMALL, "--data", data, "--out"]
+    command = [*small_runs.COMMAND, *arguments, "cut", "--epochs", "40"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        while not process.stdout.readline().startswith("epoch 2/"):
+            pass
+        process.stdout.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (1, "")
+    assert run(["train", "--resume", "cut", "--quiet"]) == 0
+    assert run([*arguments, "whole", "--quiet", "--epochs", "40"]) == 0
+    assert small_runs.bits_of("cut") == small_runs.bits_of("whole")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

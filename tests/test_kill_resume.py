@@ -34,72 +34,78 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
+def process(folder: Path, data: str) -> subprocess.Popen:
+    return subprocess.Popen(command(folder, data), stdout=subprocess.PIPE, text=True, env=environment())
+
+
+def wait_for_an_epoch(running: subprocess.Popen) -> None:
+    """Read what the process prints up to the first line of an epoch, or to its end."""
+    for line in running.stdout:
+        if line.startswith("epoch "):
+            return
+
+
 def run_to_the_end(folder: Path, data: str) -> float:
-    """Run until it ends by itself; return the seconds between its first line and its end."""
-    with subprocess.Popen(command(folder, data), stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        process.stdout.readline()
+    """Run until it ends by itself; return the seconds after its first epoch."""
+    with process(folder, data) as running:
+        wait_for_an_epoch(running)
         began = time.monotonic()
-        process.stdout.read()
-    assert process.returncode == 0
+        running.stdout.read()
+    assert running.returncode == 0
     return time.monotonic() - began
 
 
-def run_and_kill(folder: Path, data: str, instant: float) -> str:
-    """Kill the process `instant` seconds after training began (if negative: after the process did).
+def run_and_kill(folder: Path, data: str, phase: str, seconds: float) -> bool:
+    """Kill the process `seconds` after the beginning of a phase; return whether it was still running.
 
-    Returns where the kill fell: "start", "training", "writing" (a file was left aside), or "finished" if the run
-    ended before.
+    phase: "start" (of the process), "resume" (training is about to begin), "epochs" (one is done).
     """
-    process = subprocess.Popen(command(folder, data), stdout=subprocess.PIPE, text=True, env=environment())
-    with process.stdout:
-        if instant >= 0:
-            process.stdout.readline()  # printed when training begins
-        time.sleep(abs(instant))
-        process.send_signal(signal.SIGKILL)
-        status = process.wait()
-    if status == 0:
-        return "finished"
-    assert status == -signal.SIGKILL
-    if instant < 0:
-        return "start"
-    return "writing" if list(folder.glob(".*.tmp")) else "training"
+    with process(folder, data) as running:
+        if phase == "resume":
+            running.stdout.readline()
+        elif phase == "epochs":
+            wait_for_an_epoch(running)
+        time.sleep(seconds)
+        running.send_signal(signal.SIGKILL)
+    if running.returncode == 0:
+        return False
+    assert running.returncode == -signal.SIGKILL
+    return True
 
 
-def campaign(place: Path, kills: int, seed: int) -> collections.Counter:
+def campaign(place: Path, kills: int, seed: int) -> dict[str, int]:
     """Kill `kills` times, in as many runs as it takes; every finished run must be the same bits."""
-    instants = random.Random(seed)
+    chance = random.Random(seed)
     data = small_runs.write_data(place / "small.npz")
     seconds = run_to_the_end(place / "whole", data)
     whole = small_runs.bits(place / "whole")
     seen: collections.Counter = collections.Counter()
-    ordinal = 0
+    runs = 0
     while seen.total() < kills:
-        folder = place / f"run{ordinal}"
-        ordinal += 1
-        finished = False
-        while not finished and seen.total() < kills:
-            # One kill in six falls into the start of the process; the others into the training, which gets on.
-            early = instants.random() < 1 / 6
-            instant = -instants.uniform(0.0, 0.5) if early else instants.uniform(0.0, seconds / 8)
-            where = run_and_kill(folder, data, instant)
-            finished = where == "finished"
-            if not finished:
-                seen[where] += 1
+        folder = place / f"run{runs}"
+        runs += 1
+        alive = True
+        while alive and seen.total() < kills:
+            phase = chance.choice(("start", "resume", "epochs", "epochs", "epochs", "epochs"))
+            # So long that about a dozen kills fall into a run, spread over it.
+            longest = {"start": 0.5, "resume": 0.2, "epochs": seconds / 6}[phase]
+            alive = run_and_kill(folder, data, phase, chance.uniform(0, longest))
+            if alive:
+                seen["while writing" if list(folder.glob(".*.tmp")) else f"in {phase}"] += 1
         run_to_the_end(folder, data)
-        assert small_runs.bits(folder) == whole, f"run {ordinal} differs after {dict(seen)}"
-    seen["runs"] = ordinal
-    seen["bytes compared"] = ordinal * sum(map(len, whole.values()))
-    return seen
+        assert small_runs.bits(folder) == whole, f"run {runs} differs after {dict(seen)}"
+    return {**seen, "runs": runs, "bytes compared": runs * sum(map(len, whole.values()))}
 
 
 def test_thirty_kills(tmp_path):
     seen = campaign(tmp_path, KILLS, seed=1)
-    kills = seen["start"] + seen["training"] + seen["writing"]
-    assert kills == KILLS
-    assert seen["training"] + seen["writing"] >= KILLS // 2  # most kills fell into the training itself
+    compared, runs = seen.pop("bytes compared"), seen.pop("runs")
+    assert sum(seen.values()) == KILLS
+    assert seen["in epochs"] + seen.get("while writing", 0) >= KILLS // 3  # many fell into the midst of training
+    assert compared > 100_000 * runs
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         number, chosen = (int(argument) for argument in [*sys.argv[1:], "30", "1"][:2])
-        print(dict(campaign(Path(temporary), number, chosen)))
+        print(campaign(Path(temporary), number, chosen))

@@ -1,16 +1,24 @@
-"""The same seed gives the same bits: across processes, threads, chunks, and with nobody watching."""
+"""The same seed gives the same bits: across processes, threads, chunks, and with nobody watching.
 
+To compare versions of Python or machines, run this file on each and compare what it prints:
+
+    python tests/test_promises_bits.py
+"""
+
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import small_runs
 
 import netsim
-from netsim import preparation, training
+from netsim import configuration, preparation, training
 
 #: A net with every kind of layer but `full` above maps twice: sums, untied, pools, drops.
 NET = "conv 4 3x3; conv 4 3x3; sum; maxpool 2; drop .3; untied 3 2x2; full 10; drop .2; output"
@@ -89,3 +97,21 @@ def test_metrics_say_nothing_of_the_clock(tmp_path, data):
     assert list(record) == keys.split()
     timing = json.loads((tmp_path / "run" / "timings.jsonl").read_text())
     assert list(timing) == ["epoch", "images_per_second", "seconds", "evaluation_seconds"]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of weights and metrics after runs of each protocol on digits: `simpnet`, five epochs."""
+    found = {}
+    for protocol in ("urfb", "frfb", "bp"):
+        small_runs.start(folder / protocol, "digits", net="simpnet", protocol=protocol, batch=50, epochs=5)
+        digest = hashlib.sha256()
+        for name, array in sorted(netsim.load(folder / protocol / "last.safetensors").state().items()):
+            digest.update(name.encode() + array.tobytes())
+        digest.update((folder / protocol / "metrics.jsonl").read_bytes())
+        found[protocol] = digest.hexdigest()
+    return found
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        print(json.dumps({**configuration.versions(), **digests(Path(temporary))}, indent=2))

@@ -273,8 +273,9 @@ def command_line_target(data: str, folder: Path) -> Target:
 
     def feed(arguments: list[str]) -> str:
         out = folder / f"run{next(ordinal)}"
-        # Data come last, so that they win; the net is small unless the input names one.
-        given = ["train", "--net=full 3; output", "--quiet", f"--out={out}", *arguments, f"--data={data}"]
+        # What is ours comes last, so that it wins; an option left without a value at the end takes --quiet.
+        ours = ["--quiet", f"--data={data}", f"--out={out}"]
+        given = ["train", "--net=full 3; output", *arguments, *ours]
         stdout, stderr = io.StringIO(), io.StringIO()
         real, training.train = training.train, nothing_learned
         try:

@@ -49,12 +49,16 @@ def layered_bound(
     mu: float,
     feedback_rate: float,
     batch: int = 1,
+    roundoff: float = 2.0**-53,
 ) -> Bound:
-    """Bound for `run_layered` with nominal event times and "signed" or "pairs" cells; arguments as there."""
+    """Bound for `run_layered` with nominal event times and "signed" or "pairs" cells; arguments as there.
+
+    roundoff: unit roundoff of the arithmetic that the circuits are compared with; 2**-24 for float32.
+    """
     if cells not in ("signed", "pairs"):
         raise ParameterError(f"the bound is for signed cells or pairs of rates, not for {cells!r}")
     W, R = [np.array(w, dtype=float) for w in W], [np.array(r, dtype=float) for r in R]
-    errors = _Errors(W, R, np.asarray(images, dtype=float), parameters, cells == "pairs")
+    errors = _Errors(W, R, np.asarray(images, dtype=float), parameters, cells == "pairs", roundoff)
     for start in range(0, len(images), batch):
         change = [np.zeros_like(w) for w in W]
         slack = [np.zeros_like(w) for w in W]
@@ -66,11 +70,13 @@ def layered_bound(
                 slack[layer] += error
         for layer, (product, error) in enumerate(zip(change, slack, strict=True)):
             rate = step_size / batch
-            rounding = 8 * np.finfo(float).eps * (1 + np.abs(product))
+            # the sum over the batch, its scaling and the addition, each rounded
+            rounded = (batch + 4) * roundoff * rate * (np.abs(product) + error)
             W[layer] += rate * product
             R[layer] += feedback_rate * rate * product
-            errors.W[layer] += rate * error + rounding
-            errors.R[layer] += feedback_rate * rate * error + rounding
+            errors.W[layer] += rate * error + rounded + roundoff * np.abs(W[layer])
+            if feedback_rate:
+                errors.R[layer] += feedback_rate * (rate * error + rounded) + roundoff * np.abs(R[layer])
     if errors.undecided:
         return Bound([np.full_like(w, np.inf) for w in W], [np.full_like(r, np.inf) for r in R], errors.undecided)
     return Bound(errors.W, errors.R, 0)
@@ -80,8 +86,15 @@ class _Errors:
     """Bounds of all errors of one net as time goes on. A pair has two cells, so its vectors are twice as long."""
 
     def __init__(
-        self, W: list[np.ndarray], R: list[np.ndarray], images: np.ndarray, parameters: Parameters, paired: bool
+        self,
+        W: list[np.ndarray],
+        R: list[np.ndarray],
+        images: np.ndarray,
+        parameters: Parameters,
+        paired: bool,
+        roundoff: float,
     ) -> None:
+        self.roundoff = roundoff
         self.parameters, self.paired, self.images = parameters, paired, images
         self.sizes = [len(W[0]), *(w.shape[1] for w in W)]
         dt = float(parameters.dt)
@@ -97,8 +110,8 @@ class _Errors:
             [0] + [int(values[0, 0]) for values in rows] for rows in (steps.arrival, steps.feedback, steps.plasticity)
         )
         self.release, self.period = steps.release, steps.period
-        self.W = [np.zeros_like(w) for w in W]
-        self.R = [np.zeros_like(r) for r in R]
+        self.W = [roundoff * np.abs(w) for w in W]
+        self.R = [roundoff * np.abs(r) for r in R]
         self.units = [np.zeros(self._cells(np.zeros(n)).shape) for n in self.sizes]
         self.undecided = 0
 
@@ -136,6 +149,7 @@ class _Errors:
         stale = np.abs(self._cells(shown.x[0]) - self._cells(before))
         comparators = [np.zeros_like(e) for e in self.units]
         highest = [np.zeros_like(e) for e in self.units]
+        rounded_x, rounded_delta = self._rounding(shown, W, R)
         learned: dict[int, np.ndarray] = {}
         below: dict[int, np.ndarray] = {}
         for step in range(self.period + 1):
@@ -150,7 +164,7 @@ class _Errors:
                 if step == self.arrival[layer]:
                     self.units[layer] = self.units[layer] + np.abs(x)
                 if step == self.feedback[layer]:
-                    self._check(layer, shown.h[layer], comparators[layer], highest[layer])
+                    self._check(layer, shown.h[layer], comparators[layer], highest[layer], rounded_x[layer])
                     self.units[layer] = self.units[layer] + np.abs(x - delta)
                 if step == self.release:
                     self.units[layer] = self.units[layer] + np.abs(delta)
@@ -173,16 +187,31 @@ class _Errors:
         products = []
         for layer in range(1, top + 1):
             x, delta = np.abs(shown.x[layer - 1]), np.abs(shown.delta[layer - 1])
-            wrong_x, wrong_delta = below[layer], learned[layer]
+            wrong_x, wrong_delta = below[layer] + rounded_x[layer - 1], learned[layer] + rounded_delta[layer - 1]
             products.append(np.outer(x + wrong_x, delta + wrong_delta) - np.outer(x, delta))
         return products
+
+    def _rounding(
+        self, shown: ideal.Presentation, W: list[np.ndarray], R: list[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """What rounding does to x of layers 0..L and to delta of layers 1..L in the arithmetic compared with."""
+        x = [self.roundoff * np.abs(shown.x[0])]
+        for below, w in zip(shown.x, W, strict=False):
+            terms = len(w) + 1
+            x.append(x[-1] @ np.abs(w) + terms * self.roundoff * (np.abs(below) + x[-1]) @ np.abs(w))
+        delta = [self.roundoff * np.abs(shown.delta[-1])]
+        for layer in range(len(W) - 1, 0, -1):
+            size, terms = np.abs(R[layer]), R[layer].shape[1] + 1
+            above = np.abs(shown.delta[layer]) + delta[0]
+            delta.insert(0, size @ delta[0] + terms * self.roundoff * size @ above)
+        return x, delta
 
     def _both_ways(self, weights: np.ndarray, slack: np.ndarray) -> np.ndarray:
         """Couplings of the input's interneurons alone: (2 n_0, 2 n_1), an ON cell's partner after the OFF cells'."""
         like, unlike = np.maximum(weights, 0) + slack, np.maximum(-weights, 0) + slack
         return np.block([[like, unlike], [unlike, like]])
 
-    def _check(self, layer: int, h: np.ndarray, last: np.ndarray, highest: np.ndarray) -> None:
+    def _check(self, layer: int, h: np.ndarray, last: np.ndarray, highest: np.ndarray, rounded: np.ndarray) -> None:
         """Count comparators whose input is nearer to the threshold than their potential is to the input."""
         p = self.parameters
         watched = self.feedback[layer] - self.arrival[layer]
@@ -193,4 +222,4 @@ class _Errors:
             late, early = last.reshape(-1, len(h)).max(axis=0), highest.reshape(-1, len(h)).max(axis=0)
             fires = value > level
             margin = np.abs(value - level)
-            self.undecided += int(np.count_nonzero(margin <= np.where(fires, late + approach, early) + rest))
+            self.undecided += int(np.count_nonzero(margin <= np.where(fires, late + approach, early) + rest + rounded))

@@ -55,7 +55,7 @@ class EventTimes:
 
         def steps(name: str, value: Quantity, shape: tuple[int, ...]) -> np.ndarray:
             if not isinstance(value, Quantity) or not have_same_dimensions(value, second):
-                raise UnitError(f"{name} = {value!r} is not a time; give one with a unit, such as 10*ms")
+                raise UnitError(f"{name} = {str(value)[:40]} is not a time; give one with a unit, such as 10*ms")
             array = np.asarray(value, dtype=float)
             if not np.isfinite(array).all() or array.min() < 0:
                 raise ParameterError(f"{name} must be finite times, 0 or later")

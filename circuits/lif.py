@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 RESET_SAMPLES = 16  # points of the average over random reset potentials
-SIGNAL_SAMPLES = 128  # points at which the decoded activity is fitted
+SIGNAL_SAMPLES = 64  # points at which the decoded activity is fitted
+TABLE_POINTS = 8192  # currents at which the rate is tabulated
 
 
 def mean_rate(current: np.ndarray, factor: float, dt: float, refractory_steps: int, jitter: float) -> np.ndarray:
@@ -28,6 +29,12 @@ def mean_rate(current: np.ndarray, factor: float, dt: float, refractory_steps: i
     steps = np.floor(np.log((above - 1) / (above - resets)) / np.log(factor)) + 1
     interval = dt * (max(refractory_steps, 1) - 1 + steps.mean(axis=-1))
     return np.where(current > 1, 1 / interval, 0.0)
+
+
+def rate_table(largest: float, *arguments: float) -> tuple[np.ndarray, np.ndarray]:
+    """Currents from the threshold to `largest` and their mean rates in Hz, to be interpolated; see `mean_rate`."""
+    current = 1 + (largest - 1) * np.linspace(0, 1, TABLE_POINTS) ** 2  # finer where the rate rises steeply
+    return current, mean_rate(current, *arguments)
 
 
 def drive(z: np.ndarray, gain: np.ndarray, intercept: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from circuits.motifs import Response
 from circuits.parameters import Parameters
 
 MS = 1000.0  # milliseconds in a second
+KINDS = {"signed": "signed rates", "pairs": "signed pairs"}
 
 
 def motif_picture(motif: str, response: Response, parameters: Parameters, path: Path) -> Path:
@@ -51,6 +52,7 @@ def motif_picture(motif: str, response: Response, parameters: Parameters, path: 
             )
             unit.set_xlabel("time (ms)")
             axes[0, column].set_title(_headline(motif, values, column, response), size=10, pad=20)
+        _room_for_marks(axes[-2])
         labels = ["input", *(["ON, OFF cells"] if paired else []), "comparators", "activity of the unit"]
         for row, label in enumerate(labels):
             axes[row, 0].set_ylabel(label)
@@ -91,11 +93,15 @@ def _comparators(axes, time: np.ndarray, values: dict[str, np.ndarray], column: 
 
 def _mark(axes, time: np.ndarray, where: np.ndarray, label: str) -> None:
     """A bar along the bottom of the axes at the times that a condition holds."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low - 0.12 * (high - low), high)
     axes.fill_between(
         time, 0.02, 0.07, where=where, transform=axes.get_xaxis_transform(), color=COMPARATOR, step="post", label=label
     )
+
+
+def _room_for_marks(row) -> None:
+    """Room below the curves of a row of axes, which share their scale."""
+    low, high = row[0].get_ylim()
+    row[0].set_ylim(low - 0.1 * (high - low), high)
 
 
 def comparator_picture(trace: ComparatorTrace, titles: Sequence[str], parameters: Parameters, path: Path) -> Path:
@@ -117,6 +123,7 @@ def comparator_picture(trace: ComparatorTrace, titles: Sequence[str], parameters
                 axes[row, column].axhline(parameters.upper, color="gray", lw=0.9, ls=":", label="threshold")
             axes[0, column].set_title(f"first drive {drive[0]:g}", size=10, pad=20)
             axes[1, column].set_xlabel("time (ms)")
+        _room_for_marks(axes[1])
         for row, label in enumerate(("drive", "potential")):
             axes[row, 0].set_ylabel(label)
             axes[row, -1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -159,4 +166,93 @@ def layered_picture(
             axis.set_ylabel(names.get(level, f"hidden units, layer {level}"))
         axes[-1].set_xlabel("time (ms); solid: circuits, one color a unit; dashed: what the paper's algorithm gives")
         axes[0].set_xlim(0, (2 * layers + 2) * phase)
+        return save(figure, path)
+
+
+def agreement_picture(changes: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], title: str, path: Path) -> Path:
+    """Change of every weight in the circuits over its change in the engine, one panel an entry of `changes`.
+
+    changes: name -> for each layer, (change in the circuits, change in the engine), (n_{l-1}, n_l) both.
+    """
+    with default_style():
+        figure = new_figure(3.2 * len(changes), 3.6)
+        panels = figure.subplots(1, len(changes), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, (name, layers) in zip(panels, changes.items(), strict=True):
+            limit = max(float(np.abs(engine).max()) for _, engine in layers)
+            axes.plot([-limit, limit], [-limit, limit], color="gray", lw=0.8, label="equal")
+            for level, (circuits, engine) in enumerate(layers, 1):
+                difference = np.abs(circuits - engine).max()
+                label = f"layer {level}: " + (f"within {difference:.0e}" if difference else "equal")
+                axes.plot(engine.ravel(), circuits.ravel(), "os"[level % 2], ms=4, mfc="none", label=label)
+            axes.set_title(name)
+            axes.set_xlabel("change in the engine")
+            axes.legend(fontsize=8, loc="upper left")
+            axes.set_aspect("equal")
+        panels[0].set_ylabel("change in the circuits")
+        figure.suptitle(f"Learned changes of weights: circuits against netsim's engine, {title}")
+        return save(figure, path)
+
+
+def accuracy_picture(
+    axis_names: tuple[str, str],
+    outputs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    lengths: Sequence[float],
+    phases: Mapping[str, Sequence[float]],
+    neurons: Sequence[int],
+    spiking: Sequence[float],
+    path: Path,
+) -> Path:
+    """Output over input beside the ideal; error over the length of a phase; error over the number of neurons.
+
+    outputs: name -> (input, output, ideal), each (n,). phases: kind of cells -> error at each of `lengths`.
+    """
+    with default_style():
+        figure = new_figure(13, 4)
+        first, second, third = figure.subplots(1, 3)
+        for number, (name, (x, output, ideal)) in enumerate(outputs.items()):
+            color = f"C{number}"
+            first.plot(x, ideal, color=color, lw=1, label=f"{name}: ideal")
+            first.plot(x[::30], output[::30], "o", color=color, ms=3.5, mfc="none", label=f"{name}: circuit")
+        first.set(xlabel=axis_names[0], ylabel=axis_names[1], title="phases of 10 tau")
+        first.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=2, frameon=False)
+        for number, (cells, errors) in enumerate(phases.items()):
+            second.semilogy(lengths, errors, "os"[number], ms=7 - 3 * number, label=KINDS[cells])
+        start = next(iter(phases.values()))[0] * np.exp(lengths[0])
+        second.semilogy(lengths, start * np.exp(-np.asarray(lengths, float)), color="gray", lw=1, label="slope -1")
+        second.set(xlabel="phase / tau", ylabel="largest error", title="rates")
+        second.legend(fontsize=8)
+        third.loglog(neurons, spiking, "o", label="populations")
+        guide = spiking[0] * np.sqrt(neurons[0] / np.asarray(neurons, float))
+        third.loglog(neurons, guide, color="gray", lw=1, label="slope -1/2")
+        third.set(xlabel="neurons in a population", ylabel="root mean square error", title="populations of neurons")
+        third.set_xticks(neurons, [str(number) for number in neurons], minor=False)
+        heights = [
+            height for height in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if min(spiking) / 2 < height < 2 * max(spiking)
+        ]
+        third.set_yticks(heights, [f"{height:g}" for height in heights])
+        third.minorticks_off()
+        third.legend(fontsize=8)
+        for axes in (second, third):
+            axes.grid(alpha=0.3)
+        return save(figure, path)
+
+
+def agreement_over_phases_picture(
+    lengths: Sequence[float], found: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, path: Path
+) -> Path:
+    """Largest difference of a weight from the engine's over the length of a phase, beside its bound.
+
+    found: name -> (difference at each of `lengths`, bound of it, nan where there is none).
+    """
+    with default_style():
+        figure = new_figure(7.5, 4.6)
+        axes = figure.subplots()
+        for number, (name, (differences, bounds)) in enumerate(found.items()):
+            color, marker = f"C{number}", "osD^"[number % 4]
+            axes.semilogy(lengths, differences, marker, color=color, mfc="none", ms=8 - number, label=name)
+            axes.semilogy(lengths, bounds, color=color, lw=1, ls=("-", "--")[number % 2], label=f"{name}: bound")
+        axes.set(ylabel="largest difference of any W or R", title=title)
+        axes.set_xlabel("phase / tau (no bound where an input comes too near to a threshold for so short a phase)")
+        axes.legend(fontsize=8, loc="upper right")
+        axes.grid(alpha=0.3)
         return save(figure, path)

@@ -14,7 +14,7 @@ import numpy as np
 from brian2 import Equations, NeuronGroup, Quantity, Synapses, linked_var, ms
 
 from circuits.errors import ParameterError
-from circuits.lif import SIGNAL_SAMPLES, drive, fit_decoders, mean_rate
+from circuits.lif import SIGNAL_SAMPLES, drive, fit_decoders, mean_rate, rate_table
 from circuits.parameters import Parameters, check_number, check_time
 
 HIDDEN_POPULATIONS = """
@@ -97,8 +97,8 @@ class SpikingParameters:
     gain_low: float = 1.5
     gain_high: float = 2.5
     largest: float = 3.0
-    noise: float = 0.01
-    spread: float = 0.01
+    noise: float = 0.005
+    spread: float = 0.005
 
     def __post_init__(self) -> None:
         if isinstance(self.neurons, bool) or int(self.neurons) != self.neurons or self.neurons < 1:
@@ -155,15 +155,11 @@ class Spiking:
         z = np.linspace(0, s.largest, SIGNAL_SAMPLES)
         factor = float(np.exp(-p.dt / s.tau_membrane))
         decoders = np.empty_like(gain)
+        steps = round(float(s.refractory / p.dt))
+        currents, rates = rate_table(1 + s.gain_high * s.largest, factor, dt, steps, s.reset_jitter)
         for unit in range(len(kinds)):
-            rates = mean_rate(
-                drive(z[:, None], gain[unit], intercept[unit]),
-                factor,
-                dt,
-                round(float(s.refractory / p.dt)),
-                s.reset_jitter,
-            )
-            decoders[unit] = fit_decoders(rates, z)
+            driven = drive(z[:, None], gain[unit], intercept[unit])
+            decoders[unit] = fit_decoders(np.interp(driven, currents, rates), z)
         owner = np.repeat(np.arange(n), neurons)
         group = NeuronGroup(
             n * neurons,

@@ -1,0 +1,186 @@
+"""Gate and output error as vectorised components, with the parameters that the circuits of neurons measure.
+
+A unit's gate shuts where its input h passes a threshold. Ideally the thresholds are exactly -1 and 1 (eq. 3), the
+margins of the output error too (eq. 6), and a shut gate lets nothing through. `netsim circuit calibrate` measures
+how far circuits of neurons are from that; a trainer takes the result as ``circuits=PATH``, or values of one's own.
+This is the plain numpy form of each component; arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from netsim.errors import DataError, OptionError, nearest
+
+#: First line of what `netsim circuit calibrate` writes.
+FORMAT = "netsim circuit calibration"
+
+#: Where each parameter stands in that document: (section, name).
+_MEASURED = {
+    "gate_width": ("gate", "width"),
+    "gate_bias": ("gate", "bias"),
+    "threshold_spread": ("gate", "spread"),
+    "gate_leak": ("gate", "leak"),
+    "gate_noise": ("gate", "noise"),
+    "error_width": ("error", "width"),
+    "error_bias": ("error", "bias"),
+    "error_spread": ("error", "spread"),
+    "error_noise": ("error", "noise"),
+}
+
+_LARGEST_FILE = 1 << 24  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """How the gate (eq. 3) and the output error (eq. 6) differ from the ideal, in units of the thresholds at +-1.
+
+    Attributes
+    ----------
+    gate_width : standard deviation of a unit's threshold from presentation to presentation, >= 0
+    gate_bias : shift of all thresholds, outward positive, > -1
+    threshold_spread : standard deviation of the thresholds from unit to unit, fixed for a run, >= 0
+    gate_leak : share of the feedback that passes a shut gate, 0 to 1
+    gate_noise : standard deviation of what an open gate lets through, >= 0
+    error_width, error_bias, error_spread : the same for the margins of the output error
+    error_noise : standard deviation of the output error, >= 0
+
+    Raises
+    ------
+    OptionError : a value out of range
+    """
+
+    gate_width: float = 0.0
+    gate_bias: float = 0.0
+    threshold_spread: float = 0.0
+    gate_leak: float = 0.0
+    gate_noise: float = 0.0
+    error_width: float = 0.0
+    error_bias: float = 0.0
+    error_spread: float = 0.0
+    error_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+                raise OptionError(f"{name} is {value!r}: it must be a number")
+            value = float(value)
+            if name.endswith("_bias"):
+                if not -1 < value < math.inf:
+                    raise OptionError(f"{name} is {value:g}: it must be above -1, or the threshold would be below 0")
+            elif name == "gate_leak":
+                if not 0 <= value <= 1:
+                    raise OptionError(f"{name} is {value:g}: it must be from 0 to 1")
+            elif not 0 <= value < math.inf:
+                raise OptionError(f"{name} is {value:g}: it must be 0 or more, and finite")
+            object.__setattr__(self, name, value)
+
+    @property
+    def ideal(self) -> bool:
+        """Whether gate and output error are those of the paper: then nothing below need be called."""
+        return all(getattr(self, field.name) == 0 for field in fields(self))
+
+    @classmethod
+    def from_json(cls, source: Components | Mapping | str | os.PathLike) -> Components:
+        """Components from a file or mapping: a calibration of circuits, or some of the attributes by name.
+
+        Raises
+        ------
+        DataError : the file cannot be read, or is not JSON
+        OptionError : an unknown name, a missing section, a value out of range
+        """
+        if isinstance(source, Components):
+            return source
+        where = "circuits"
+        if not isinstance(source, Mapping):
+            where, source = str(source), _read(Path(source))
+        if "format" in source:
+            return cls(**_calibrated(source, where))
+        known = [field.name for field in fields(cls)]
+        for name in source:
+            if name not in known:
+                raise OptionError(f"{where}: no component is named {str(name)[:40]!r}{nearest(str(name)[:40], known)}")
+        return cls(**source)
+
+    def thresholds(self, units: int, random: np.random.Generator, *, output: bool = False) -> np.ndarray:
+        """Each unit's own thresholds (2, units) float32, upper then lower, both as distances from 0, at least 0."""
+        bias, spread = (self.error_bias, self.error_spread) if output else (self.gate_bias, self.threshold_spread)
+        values = 1 + bias + spread * random.standard_normal((2, units))
+        return np.maximum(values, 0).astype(np.float32)
+
+    def gate(self, h: np.ndarray, thresholds: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """The gate that h (B, units) latches: 1 where open, the leak where shut; float32 (B, units).
+
+        ``thresholds`` : (2, units) of `thresholds`. ``h`` : slope times the input, before saturation.
+        """
+        shut = self._beyond(h, thresholds, self.gate_width, random)
+        return np.where(shut, np.float32(self.gate_leak), np.float32(1))
+
+    def through_gate(self, signal: np.ndarray, gate: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """What of a feedback signal (B, units) passes gates (B, units): with the noise of an open gate; float32."""
+        passed = gate * signal
+        if self.gate_noise:
+            passed = passed + gate * self.gate_noise * random.standard_normal(signal.shape)
+        return passed.astype(np.float32)
+
+    def output_error(
+        self, x: np.ndarray, labels: np.ndarray, mu: float, thresholds: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
+        """eq. 6 with these margins and this noise: x (B, C) float32, labels (B,) -> delta (B, C) float32.
+
+        Only a unit whose teacher line is open is noisy, as a silent one is in the circuit.
+        """
+        own = np.zeros(x.shape, bool)
+        own[np.arange(len(labels)), labels] = True
+        jitter = self._jitter(x.shape, self.error_width, random)
+        right = np.where(own, x > thresholds[0] + jitter, x < -(thresholds[1] + jitter))
+        delta = np.where(right, 0.0, np.where(own, 1.0, -mu))
+        if self.error_noise:
+            delta = delta + ~right * self.error_noise * random.standard_normal(x.shape)
+        return delta.astype(np.float32)
+
+    def _beyond(self, h: np.ndarray, thresholds: np.ndarray, width: float, random: np.random.Generator) -> np.ndarray:
+        jitter = self._jitter(h.shape, width, random)
+        return (h >= thresholds[0] + jitter) | (h <= -(thresholds[1] + jitter))
+
+    @staticmethod
+    def _jitter(shape: tuple[int, ...], width: float, random: np.random.Generator) -> np.ndarray | float:
+        return width * random.standard_normal(shape) if width else 0.0
+
+
+def _read(path: Path) -> Mapping:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise DataError(f"{path} is too large for a calibration of circuits")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise DataError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, Mapping):
+        raise DataError(f"{path} must hold a JSON object")
+    return document
+
+
+def _calibrated(document: Mapping, where: str) -> dict[str, float]:
+    """Values of a calibration. A leak that a measurement puts below 0 or above 1 by its noise counts as 0 or 1."""
+    if document["format"] != FORMAT or document.get("version") != 1:
+        raise OptionError(f"{where}: expected format {FORMAT!r}, version 1")
+    values = {}
+    for name, (section, key) in _MEASURED.items():
+        try:
+            values[name] = document[section][key]
+        except (KeyError, TypeError, IndexError):
+            raise OptionError(f"{where}: the calibration has no {section}.{key}") from None
+    leak = values["gate_leak"]
+    if isinstance(leak, int | float) and not isinstance(leak, bool) and abs(leak - min(max(leak, 0), 1)) < 0.05:
+        values["gate_leak"] = min(max(leak, 0), 1)
+    return values

@@ -1,0 +1,116 @@
+"""Circuits: one clear error for each bad input, a warning for short phases, and no import of netsim."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="the circuits need Brian2")
+from brian2 import Hz, ms, mV
+
+import circuits
+from circuits import comparator
+from circuits.diagrams import draw_wiring
+from circuits.errors import CircuitError, ParameterError, ShortPhaseWarning, UnitError, UnknownCircuitError
+from circuits.motifs import respond_output_error, respond_threshold
+from circuits.parameters import Parameters
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"tau": 10}, UnitError, r"tau = 10 has no unit; give a time, such as 10\*ms"),
+        ({"tau": 0.01}, UnitError, "tau = 0.01 has no unit"),
+        ({"tau": 10 * mV}, UnitError, "tau = 10. mV is not a time"),
+        ({"phase": 5 * Hz}, UnitError, "phase = 5. Hz is not a time"),
+        ({"tau": -10 * ms}, ParameterError, "tau = -10. ms must be a positive, finite time"),
+        ({"tau_comparator": 0 * ms}, ParameterError, "tau_comparator = 0. s must be a positive"),
+        ({"dt": float("nan") * ms}, ParameterError, "dt = nan s must be a positive, finite time"),
+        ({"tau": [1, 2] * ms}, ParameterError, "tau must be one time; it has 2 values"),
+        ({"phase": 10.5 * ms}, ParameterError, "phase = 10.5 ms must be a whole number of steps dt = 1. ms"),
+        ({"lower": 1.0, "upper": -1.0}, ParameterError, "thresholds in the wrong order: lower = 1 must be below upper"),
+        ({"lower": 0.5}, ParameterError, "thresholds must lie on both sides of 0"),
+        ({"self_excitation": 1.0}, ParameterError, "cannot hold a comparator: it must be above 1"),
+        ({"shunt": -0.5}, ParameterError, "shunt = -0.5 must be at least 0"),
+        ({"shunt": "much"}, ParameterError, "shunt = 'much' must be a number"),
+        ({"upper": 1 * mV}, UnitError, "upper = 1. mV has a unit; give a plain number"),
+    ],
+)
+def test_bad_parameters(values, error, message):
+    with pytest.raises(error, match=message) as caught:
+        Parameters(**values)
+    assert isinstance(caught.value, CircuitError) and "\n" not in str(caught.value)
+    assert isinstance(caught.value, TypeError if error is UnitError else ValueError)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: respond_threshold([1, 2], [1, 2, 3]), ParameterError, r"h \(2,\), u \(3,\)"),
+        (lambda: respond_threshold([np.nan], [1]), ParameterError, "h must be finite; 1 values are not"),
+        (lambda: respond_threshold([], []), ParameterError, "none empty"),
+        (lambda: respond_threshold(["a"], [1]), ParameterError, "h must be an array of plain numbers"),
+        (lambda: respond_threshold(np.zeros((1, 1, 1)), [1]), ParameterError, "must have the shape"),
+        (lambda: respond_threshold([1], [1], cells="pair"), UnknownCircuitError, "did you mean 'pairs'"),
+        (lambda: respond_threshold([1], [1], target="fortran"), UnknownCircuitError, "known: numpy, cython"),
+        (lambda: respond_output_error([1], [2]), ParameterError, "teacher must be 1"),
+        (lambda: respond_output_error([1], [1], mu=-1), ParameterError, "mu = -1 must be at least 0"),
+        (
+            lambda: respond_output_error([1], [1], parameters=Parameters(lower=-0.5)),
+            ParameterError,
+            "lower = -0.5 must be minus upper = 1",
+        ),
+        (lambda: comparator.respond([[1, 2]], [0, 0, 0]), ParameterError, r"drive \(1, 2\)"),
+        (lambda: Parameters().with_phase(-2), ParameterError, "phase over tau = -2"),
+        (lambda: draw_wiring("treshold", Path("x.png")), UnknownCircuitError, "did you mean 'threshold'"),
+    ],
+)
+def test_bad_calls(call, error, message):
+    with pytest.raises(error, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, LookupError if error is UnknownCircuitError else ValueError)
+
+
+def test_short_phases_warn_with_the_error_that_comes():
+    short = Parameters().with_phase(3)
+    with pytest.warns(ShortPhaseWarning, match=r"phase = 30. ms is shorter than the settling time 52.5 ms") as caught:
+        response = respond_threshold([-0.9], [1.0], short)
+    expected = short.expected_error(1.9)
+    (message,) = (str(found.message) for found in caught if found.category is ShortPhaseWarning)
+    assert f"up to {expected:.2g}" in message
+    # the feedforward activity has not settled either: it is off by exp(-3) of itself
+    assert abs(response.error[0, 0]) == pytest.approx(expected, rel=0.06)
+    settled = replace(short, phase=53 * ms)
+    assert np.abs(respond_threshold([-0.9], [1.0], settled).error).max() < 0.01  # and does not warn
+
+
+def imported_by(files: list[Path]) -> set[str]:
+    """Modules that the files import, and names as module.name."""
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {name.name for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_circuits_imports_nothing_of_netsim():
+    files = sorted(Path(circuits.__file__).parent.glob("*.py"))
+    roots = {name.split(".")[0] for name in imported_by(files)}
+    assert len(files) > 10 and "brian2" in roots
+    assert "netsim" not in roots
+
+
+def test_brian2_comparison_helper_and_star_imports_are_not_used():
+    files = [*Path(circuits.__file__).parent.glob("*.py"), *Path(__file__).parent.glob("test_circuits_*.py")]
+    names = imported_by(files)
+    assert "brian2.NeuronGroup" in names
+    assert not [name for name in names if name.startswith("brian2.tests") or name == "brian2.*"]

@@ -1,0 +1,142 @@
+"""Calibration of the circuits, its JSON, and the components that netsim makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="the circuits need Brian2")
+from brian2 import ms
+
+from circuits import calibration
+from circuits.calibration import calibrate
+from circuits.errors import ParameterError
+from circuits.parameters import Parameters
+from circuits.spiking import SpikingParameters
+from netsim.components import Components
+from netsim.errors import DataError, OptionError
+
+
+@pytest.fixture(scope="module")
+def of_rates() -> calibration.Calibration:
+    return calibrate(cells="signed", units=2)
+
+
+def test_rates_are_ideal_to_the_resolution_of_the_sweep(of_rates):
+    for found in (of_rates.gate, of_rates.error):
+        assert found.width == 0 and found.spread == 0
+        assert 0 < found.resolution < 1e-3 and abs(found.bias) <= found.resolution
+    assert abs(of_rates.gate_leak) < 1e-4 and of_rates.gate_noise < 1e-4
+    # within 5% after log(20) time constants, to one step
+    assert of_rates.settling_time_over_tau == pytest.approx(np.log(20), abs=0.1)
+    h, gate = (np.array(of_rates.gate_curve[name]) for name in ("h", "gate"))
+    away = np.abs(np.abs(h) - 1) > 0.02
+    np.testing.assert_allclose(gate[away], np.abs(h[away]) < 1, atol=1e-3)
+    x, own, other = (np.array(of_rates.error_curve[name]) for name in ("x", "own", "other"))
+    np.testing.assert_allclose(own[np.abs(x - 1) > 0.02], x[np.abs(x - 1) > 0.02] < 1, atol=1e-3)
+    np.testing.assert_allclose(-other[np.abs(x + 1) > 0.02], x[np.abs(x + 1) > 0.02] > -1, atol=1e-3)
+
+
+def test_a_shifted_threshold_and_a_leaky_shunt_are_found():
+    found = calibrate(Parameters(upper=1.05, lower=-1.05, shunt=0.8), cells="signed", units=2)
+    assert found.gate.bias == pytest.approx(0.05, abs=found.gate.resolution)
+    assert found.gate_leak == pytest.approx(1 - 0.8, abs=1e-4)
+    assert found.error.bias == pytest.approx(0.05, abs=found.error.resolution)
+
+
+def test_spiking_thresholds_have_a_width_and_a_bias(tmp_path):
+    populations = SpikingParameters(neurons=30, noise=0.01, spread=0.02)
+    found = calibrate(replace(Parameters(), dt=1 * ms), spiking=populations, units=4)
+    assert 0 < found.gate.width < 0.05 and -0.1 < found.gate.bias < 0
+    assert 0.02 < found.gate_noise < 0.3 and abs(found.gate_leak) < 0.01
+    path = found.save(tmp_path / "calibration.json")
+    components = Components.from_json(path)
+    assert components.gate_bias == found.gate.bias and components.error_noise == found.error_noise
+    assert components.threshold_spread == found.gate.spread and not components.ideal
+
+
+def test_the_document_is_plain_json(of_rates, tmp_path):
+    path = of_rates.save(tmp_path / "calibration.json")
+    document = json.loads(path.read_text())
+    assert document == of_rates.as_document()
+    assert document["format"] == calibration.FORMAT and document["circuit"]["cells"] == "signed"
+    assert Components.from_json(document) == Components.from_json(str(path))
+
+
+@pytest.mark.parametrize(("values", "message"), [({"units": 1}, "units = 1"), ({"trials": 1.5}, "trials = 1.5")])
+def test_bad_calibrations(values, message):
+    with pytest.raises(ParameterError, match=message):
+        calibrate(cells="signed", **values)
+
+
+def test_ideal_components_are_the_papers():
+    ideal, random = Components(), np.random.default_rng(0)
+    assert ideal.ideal
+    thresholds = ideal.thresholds(5, random)
+    np.testing.assert_array_equal(thresholds, 1)
+    h = np.array([[-1.5, -1.0, -0.999, 0.5, 1.0]], np.float32)
+    gate = ideal.gate(h, thresholds, random)
+    np.testing.assert_array_equal(gate, [[0, 0, 1, 1, 0]])
+    assert gate.dtype == np.float32
+    np.testing.assert_array_equal(ideal.through_gate(np.full_like(h, 3), gate, random), 3 * gate)
+    x = np.array([[1.0, -1.0, 0.0], [1.001, -1.001, 2.0]], np.float32)
+    delta = ideal.output_error(x, np.array([0, 0]), 0.5, ideal.thresholds(3, random, output=True), random)
+    np.testing.assert_array_equal(delta, [[1, -0.5, -0.5], [0, 0, -0.5]])
+
+
+def test_each_imperfection_does_what_it_says():
+    random, h = np.random.default_rng(1), np.full((1000, 400), 0.9, np.float32)
+    spread = Components(threshold_spread=0.1)
+    thresholds = spread.thresholds(400, random)
+    assert thresholds.std() == pytest.approx(0.1, rel=0.1)
+    shut = spread.gate(h, thresholds, random) == 0
+    assert 0.1 < shut.mean() < 0.25 and (shut == shut[0]).all()  # by unit, the same in every presentation
+    wide = Components(gate_width=0.1)
+    shut = wide.gate(h, wide.thresholds(400, random), random) == 0
+    assert shut.mean() == pytest.approx(0.159, abs=0.01) and shut.mean(axis=0).min() > 0.1  # one sigma, every unit
+    biased = Components(gate_bias=-0.2, gate_leak=0.25)
+    np.testing.assert_array_equal(biased.gate(h, biased.thresholds(400, random), random), np.float32(0.25))
+    noisy = Components(gate_noise=0.3, error_noise=0.2)
+    passed = noisy.through_gate(np.ones_like(h), np.ones_like(h), random)
+    assert passed.std() == pytest.approx(0.3, rel=0.02) and passed.mean() == pytest.approx(1, abs=0.01)
+    assert not noisy.through_gate(h, np.zeros_like(h), random).any()
+    x = np.zeros((2000, 2), np.float32)
+    delta = noisy.output_error(x, np.zeros(2000, int), 1.0, noisy.thresholds(2, random, output=True), random)
+    np.testing.assert_allclose(delta.mean(axis=0), [1, -1], atol=0.02)
+    assert delta[:, 0].std() == pytest.approx(0.2, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"gate_leak": 1.5}, OptionError, "gate_leak is 1.5: it must be from 0 to 1"),
+        ({"gate_width": -0.1}, OptionError, "gate_width is -0.1: it must be 0 or more"),
+        ({"error_bias": -1}, OptionError, "error_bias is -1: it must be above -1"),
+        ({"error_noise": float("nan")}, OptionError, "error_noise is nan"),
+        ({"gate_noise": "loud"}, OptionError, "gate_noise is 'loud': it must be a number"),
+        ({"gate_width": True}, OptionError, "must be a number"),
+        ({"gate_with": 0.1}, OptionError, "no component is named 'gate_with' .did you mean 'gate_width'"),
+        ({"format": "something else"}, OptionError, "expected format"),
+        ({"format": calibration.FORMAT, "version": 1}, OptionError, "no gate.width"),
+        ({"format": calibration.FORMAT, "version": 1, "gate": 3}, OptionError, "no gate.width"),
+    ],
+)
+def test_bad_components(values, error, message):
+    with pytest.raises(error, match=message) as caught:
+        Components.from_json(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), (b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "must hold a JSON object")],
+)
+def test_bad_component_files(tmp_path, content, message):
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        Components.from_json(path)

@@ -1,0 +1,124 @@
+"""`netsim circuit`: tables, pictures, warnings, and one line for each refusal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("brian2", reason="the circuits need Brian2")
+import numpy as np
+
+from circuits import comparator
+from circuits.diagrams import DIAGRAMS, draw_wiring
+from circuits.parameters import Parameters
+from netsim.cli import run
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def pictures(folder) -> set[str]:
+    """Names of the pictures, each of which must be a PNG of more than a few lines."""
+    found = set()
+    for path in folder.glob("*.png"):
+        content = path.read_bytes()
+        assert content.startswith(PNG) and len(content) > 10_000
+        found.add(path.name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "drawn"),
+    [
+        (["comparator"], ["fires", "silent"], {"comparator.png", "comparator-wiring.png"}),
+        (["threshold"], ["gate · u", "1.20000", "worst error 0.00013"], {"threshold.png", "threshold-wiring.png"}),
+        (
+            ["threshold", "--pairs"],
+            ["signed pairs", "worst error 0.00013"],
+            {"threshold-pairs.png", "threshold-pairs-wiring.png"},
+        ),
+        (["output-error"], ["eq. 6", "-0.33333"], {"output-error.png", "output-error-wiring.png"}),
+        (
+            ["output-error", "--spiking", "--neurons", "30"],
+            ["populations of 30 neurons", "root mean square"],
+            {"output-error-spiking.png", "output-error-spiking-wiring.png"},
+        ),
+        (
+            ["layered", "--presentations", "10", "--tau", "20ms"],
+            ["frfb", "urfb", "bound", "10 digits"],
+            {"layered.png", "layered-engine.png", "layered-wiring.png"},
+        ),
+    ],
+)
+def test_circuits_run_and_draw(arguments, words, drawn, tmp_path, capsys):
+    assert run(["circuit", *arguments, "--out", str(tmp_path / "new")]) == 0
+    output = capsys.readouterr()
+    for word in words:
+        assert word in output.out
+    assert output.err == ""
+    assert pictures(tmp_path / "new") == drawn
+    assert all(str(tmp_path / "new" / name) in output.out for name in drawn)
+
+
+def test_calibrate_writes_json(tmp_path, capsys):
+    assert run(["circuit", "calibrate", "--out", str(tmp_path)]) == 0
+    document = json.loads((tmp_path / "calibration.json").read_text())
+    assert document["version"] == 1 and "settling time" in capsys.readouterr().out
+
+
+def test_short_phases_warn_on_stderr(tmp_path, capsys):
+    assert run(["circuit", "threshold", "--phase", "3", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines and all(line.startswith("netsim: warning: phase = 30. ms is shorter than") for line in lines)
+    assert "expect errors up to 0.14" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["treshold"], "no circuit is named 'treshold' (did you mean 'threshold'?)"),
+        (["xyz"], "known: threshold, output-error, layered, comparator, calibrate"),
+        (["threshold", "--tau", "20"], "--tau 20 has no unit; give a time, such as 20ms"),
+        (["threshold", "--tau", "-5ms"], "must be a positive time"),
+        (["threshold", "--tau", "5V"], "'V' is no unit of time"),
+        (["threshold", "--tau", "1.2.3ms"], "is not a time"),
+        (["threshold", "--tau", "fast"], "is not a time"),
+        (["threshold", "--phase", "-2"], "phase over tau = -2 must be at least"),
+        (["threshold", "--target", "fortran"], "unknown code target 'fortran'"),
+        (["threshold", "--spiking", "--pairs"], "exclude each other"),
+        (["threshold", "--neurons", "5"], "--neurons needs --spiking"),
+        (["threshold", "--spiking", "--neurons", "0"], "neurons = 0 must be a whole number, 1 or more"),
+        (["threshold", "--presentations", "5"], "--presentations is for layered"),
+        (["threshold", "--seed", "-1"], "--seed -1 must be from 0"),
+        (["output-error", "--mu", "-1"], "mu = -1 must be at least 0"),
+        (["layered", "--presentations", "0"], "presentations = 0 must be from 1 to 720"),
+        (["comparator", "--spiking"], "a comparator alone has rates only"),
+    ],
+)
+def test_refusals_are_one_line(arguments, message, tmp_path, capsys):
+    assert run(["circuit", *arguments, "--out", str(tmp_path)]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and not list(tmp_path.iterdir())
+    assert output.err.startswith("netsim: error: ") and message in output.err and output.err.count("\n") == 1
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert run(["circuit", "comparator", "--out", str(tmp_path / "taken")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_every_wiring_diagram_draws(tmp_path):
+    for name in DIAGRAMS:
+        draw_wiring(name, tmp_path / f"{name}.png")
+    assert len(pictures(tmp_path)) == len(DIAGRAMS) == 5
+
+
+def test_comparator_fires_holds_and_is_reset():
+    parameters = Parameters()
+    drive = np.array([[0.95, 0, 0, 0.95], [1.05, 0, 0, 0.95], [3.0, 0, 0, 0.0]])
+    trace = comparator.respond(drive, np.array([0, 0, 1, 0]), parameters)
+    ends = trace.fired[:, parameters.steps - 1 :: parameters.steps]
+    np.testing.assert_array_equal(ends, [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]])
+    # potential in the first phase: the drive, then the drive and its own excitation
+    np.testing.assert_allclose(trace.potential[:, parameters.steps - 1], [0.95, 4.05, 6.0], rtol=0, atol=1e-6)

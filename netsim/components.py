@@ -100,6 +100,8 @@ class Components:
         if isinstance(source, Components):
             return source
         where = "circuits"
+        if not isinstance(source, Mapping | str | os.PathLike):
+            raise OptionError(f"circuits is {source!r}: expected components, a mapping of them, or a path")
         if not isinstance(source, Mapping):
             where, source = str(source), _read(Path(source))
         if "format" in source:

@@ -17,8 +17,10 @@ import numpy as np
 from netsim import losses, protocols
 from netsim.activity import Span
 from netsim.arrays import check_images, check_labels
+from netsim.components import Components
 from netsim.errors import OptionError, nearest
 from netsim.geometry import INPUT
+from netsim.imperfection import Imperfection
 from netsim.kernels import chance
 from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
@@ -66,6 +68,8 @@ class Trainer:
     seed : of the dropout masks; None takes the net's
     threads : number of threads; None takes all processors. Results do not depend on it.
     chunk : images worked through at once; None chooses by memory. Results do not depend on it.
+    circuits : imperfect gates and output errors: `netsim.components.Components`, a mapping of its attributes, or the
+        path of a calibration (`netsim circuit calibrate`); None, and all zeros, are the paper's
 
     Attributes
     ----------
@@ -93,6 +97,7 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         chunk: int | None = None,
+        circuits=None,
     ):
         self.net = net
         self.protocol = protocols.find(protocol, feedback_rate)
@@ -126,6 +131,8 @@ class Trainer:
         tied = [layer.W.size for layer in self._learning if layer.by_image]
         self._most_parts = max(1, min(_PARTS, _PART_NUMBERS // max(tied, default=1)))
         self.protocol.begin(list(net.weighted))
+        self.components = Components() if circuits is None else Components.from_json(circuits)
+        self._imperfection = None if self.components.ideal else Imperfection(self, self.components)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch."""
@@ -162,6 +169,8 @@ class Trainer:
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
         self.protocol.begin(list(self.net.weighted))  # again: another trainer may have had the net since
+        if self._imperfection is not None:
+            return self._imperfection.increments(images, labels)
         batch, loss, wrong = len(images), np.empty(len(images)), 0
         parts = self._begin_parts(batch)
         for space, offset, chunk in self._chunks(images):

@@ -57,7 +57,10 @@ class Activity:
     units : int64 (n,) or (H * W,); offset of each unit (a row of units) or of each location's channels (a map)
         from the beginning of its image.
     series : int64 (images,); where each image begins.
+    kept : uint8 masks of a layer that drops units, else None
     """
+
+    kept: np.ndarray | None = None
 
     def __init__(self, shape: tuple[int, ...], images: int, border: Border = Border()):
         self.shape = shape

@@ -257,13 +257,15 @@ class Trainer:
                 space.feedback(layer, Span(0, number, self._workers))
             for name, array in result.items():
                 array[offset : offset + number] = space.at[name].array(number)
+                if space.at[name].kept is not None:  # a dropped unit stays silent
+                    array[offset : offset + number] *= self.net[name].masks(space.at[name], number)
         return result
 
     def _chunks(self, images: np.ndarray):
         """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""
         net, workers = self.net, self._workers
         size = min(self._chunk or chunk_size(net.layers, net.input_shape, len(images)), len(images))
-        if self._space is None or self._space.images != size:
+        if self._space is None or self._space.images < size:
             self._space = Workspace(net.layers, net.input_shape, size)
         for layer in net.weighted:
             layer.prepare(workers, feedback=INPUT not in layer.parents)

@@ -135,7 +135,7 @@ class Network:
         """Yield (first image, number, workspace) for chunk after chunk, drop off."""
         workers = self._workers.setdefault(threads, Workers(threads))
         chunk = chunk_size(self.layers, self.input_shape, len(images))
-        if self._workspace is None or self._workspace.images != chunk:
+        if self._workspace is None or self._workspace.images < chunk:
             self._workspace = Workspace(self.layers, self.input_shape, chunk)
         for layer in self.weighted:
             layer.prepare(workers, feedback=False)

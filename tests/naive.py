@@ -261,6 +261,8 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
         elif kind in SATURATED:
             gate = slope * (np.abs(x[name]) < 1.0)  # eq. 3
             delta[name] = gate * arriving[name]  # eq. 2
+        elif name in masks:
+            delta[name] = arriving[name] * masks[name]  # a dropped unit stays silent
         else:
             delta[name] = arriving[name]
         for parent in parents[name]:
@@ -271,7 +273,7 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
             elif kind == "maxpool":
                 signal = maxpool_feedback(below, delta[name], **p)
             elif kind == "drop":
-                signal = delta[name] * masks[name] / (1.0 - p["fraction"]) if name in masks else delta[name]
+                signal = delta[name] / (1.0 - p["fraction"]) if name in masks else delta[name]
             elif kind == "sum":
                 signal = delta[name]
             arriving[parent] = arriving[parent] + signal

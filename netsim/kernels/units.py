@@ -19,6 +19,17 @@ def gated(x, signal, slope):
     return signal * slope if -ONE < x < ONE else ZERO
 
 
+@inlined
+def saturated(h, slope):
+    """sigma(h) = min(max(slope * h, -1), 1) (Remark 2); a NaN stays one."""
+    x = slope * h
+    if x > ONE:
+        x = ONE
+    elif x < -ONE:
+        x = -ONE
+    return x
+
+
 @compiled
 def drop_feedforward(
     below, b_image, b_row, b_origin, own, o_image, o_row, o_origin, kept, kept_image,

@@ -51,10 +51,10 @@ def turn_untied(turned, R, height, width, rows, columns, c_in, c_out, first, las
 def transpose_panels(panels, R, n_in, n_out, first, last):
     """R (n_in, n_out) transposed into panels of `COLUMNS` rows of R: panels[p, k, j] = R[p * COLUMNS + j, k].
 
-    Panels ``first`` to ``last`` - 1; the last panel is filled up with zeros.
+    Panels ``first`` to ``last`` - 1, of which the first comes first; the last panel is filled up with zeros.
     """
     for panel in range(first, last):
-        base = panel * n_out * COLUMNS
+        base = (panel - first) * n_out * COLUMNS
         for block in range(0, n_out, 16):
             for j in range(COLUMNS):
                 row = panel * COLUMNS + j

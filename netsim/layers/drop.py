@@ -17,6 +17,7 @@ class Drop(Layer):
         """The layer's units, with room for their masks (uint8); every unit is kept until `draw` says otherwise."""
         own = super().activity(images, border, parents)
         own.kept = np.ones(images * self.units, np.uint8)
+        own.lists = None
         self.draw(own, "off", np.uint64(0), 0)
         return own
 
@@ -29,9 +30,16 @@ class Drop(Layer):
         own.stream, own.first_unit = stream, offset * self.units
         own.kept_image = self.units if mode == "sample" else 0
         own.scale = np.float32(1) if mode == "off" else np.float32(1 / (1 - self.spec.fraction))
-        own.limit = chance.threshold(0.0 if mode == "off" else self.spec.fraction)
+        own.fraction = 0.0 if mode == "off" else self.spec.fraction
+        own.limit = chance.threshold(own.fraction)
         if mode != "sample":
             chance.kept_units(own.kept, stream, own.limit, 0, 0, self.units)
+            own.kept_units = np.flatnonzero(own.kept[: self.units])
+
+    def masks(self, own: Activity, images: int) -> np.ndarray:
+        """The masks of the first ``images`` images: uint8 (B, *shape), or (1, *shape) if they share one."""
+        masks = own.kept.reshape(-1, *self.shape)
+        return masks[:images] if own.kept_image else masks[:1]
 
     def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = x_below / (1 - p) where kept, else 0."""
@@ -39,6 +47,8 @@ class Drop(Layer):
         if own.kept_image:
             first, last = span.first * self.units, span.last * self.units
             chance.kept_units(own.kept, own.stream, own.limit, own.first_unit, first, last)
+            if own.lists is not None:
+                own.lists.write(own.kept, span)
         drop_feedforward(
             below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
             own.kept, own.kept_image, own.height, own.row_length, own.scale, span.first, span.last,

@@ -1,0 +1,153 @@
+"""Full connections from a layer that drops most of its units: products over the kept ones alone.
+
+With a mask for each image, each image's kept units are listed; with one mask for the batch the products are dense
+ones over the units that it keeps. Either way silent units cost nothing, neither going up, coming down, nor learning.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from netsim.activity import Activity, Span
+from netsim.kernels.products import COLUMNS, STORE, products
+from netsim.kernels.sparse import (
+    BLOCK,
+    gather_units,
+    list_kept,
+    pack_rows,
+    scatter_units,
+    sparse_feedback,
+    sparse_feedforward,
+    sparse_hebbian,
+    transpose_rows,
+)
+from netsim.kernels.workers import Workers
+from netsim.layers.layer import EMPTY, Downward
+
+#: Fraction of dropped units from which leaving them out pays.
+WORTHWHILE = 0.5
+
+
+class KeptLists:
+    """Lists of the kept units of each image; see `netsim.kernels.sparse`."""
+
+    def __init__(self, images: int, units: int):
+        self.units = units
+        self.lists = np.zeros(images * units + 1, np.int32)
+        self.starts = np.zeros(images * (-(-units // BLOCK) + 1), np.int32)
+
+    def write(self, kept: np.ndarray, span: Span) -> None:
+        """List the kept units of a span's images."""
+        list_kept(kept, self.lists, self.starts, self.units, span.first, span.last)
+
+
+class ByImage:
+    """The three products of a full layer where each image keeps units of its own."""
+
+    def __init__(self, full, lists: KeptLists):
+        self.full, self.lists = full, lists
+
+    def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
+        full, lists, W = self.full, self.lists, self.full.W.reshape(-1)
+
+        def task(first: int, last: int) -> None:
+            sparse_feedforward(
+                own.values, own.image, below.values, below.image, below.origin, W, lists.lists, lists.starts,
+                full.n_in, full.n_out, full.finish, full.slope, first, last,
+            )  # fmt: skip
+
+        _halves(span.workers, task, span.last)
+
+    def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        full, lists = self.full, self.lists
+
+        def task(first: int, last: int) -> None:
+            sparse_hebbian(
+                increment, own.values, own.image, below.values, below.image, below.origin, lists.lists, lists.starts,
+                full.n_in, full.n_out, span.last, fresh, first, last,
+            )  # fmt: skip
+
+        span.workers.run(task, -(-full.n_in // BLOCK))
+
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
+        full, lists, below, R = self.full, self.lists, down.activity, self.full.R.reshape(-1)
+
+        def task(first: int, last: int) -> None:
+            sparse_feedback(
+                below.values, below.image, below.origin, own.values, own.image, R, lists.lists, lists.starts,
+                full.n_in, full.n_out, first, last,
+            )  # fmt: skip
+
+        _halves(span.workers, task, span.last)
+
+
+class ByBatch:
+    """The three products of a full layer where all images keep the same units (int64, ascending)."""
+
+    def __init__(self, full, kept: np.ndarray, images: int):
+        self.full, self.kept = full, kept
+        self.compact = np.empty(images * len(kept), np.float32)
+        self.series = np.arange(images, dtype=np.int64) * len(kept)
+        self.zero = np.zeros(1, np.int64)
+
+    def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
+        full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
+        count, number = len(kept), -(-full.n_out // COLUMNS)
+        panels = np.empty(number * count * COLUMNS, np.float32)
+        workers.run(lambda a, b: pack_rows(panels, W, kept, full.n_out, a, b), number)
+        workers.run(
+            lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, kept, a, b), span.last
+        )
+
+        def task(first: int, last: int) -> None:
+            products(
+                own.values, EMPTY, self.compact, panels, own.series, self.series, self.zero, self.zero, self.zero,
+                0, 1, 0, span.last, first * COLUMNS, min(last * COLUMNS, full.n_out),
+                count, 1, 1, 0, COLUMNS, 0, count * COLUMNS, 0, full.finish, full.slope,
+            )  # fmt: skip
+
+        workers.run(task, number)
+
+    def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        full, kept = self.full, self.kept
+        if fresh:
+            span.workers.run(lambda a, b: increment[a:b].fill(0), increment.size, 1 << 16)
+        rows = kept * full.n_out
+
+        def task(first: int, last: int) -> None:
+            products(
+                increment, increment, below.values, own.values, rows, kept, self.zero, self.zero + below.origin,
+                self.zero, 0, 1, first, last, 0, full.n_out,
+                span.last, 1, below.image, 0, own.image, 0, COLUMNS, int(not fresh), STORE, full.slope,
+            )  # fmt: skip
+
+        span.workers.run(task, len(kept), 12)
+
+    def feedback(self, own: Activity, down: Downward, span: Span) -> None:
+        full, kept, below, R, workers = self.full, self.kept, down.activity, self.full.R.reshape(-1), span.workers
+        count, number = len(kept), -(-len(kept) // COLUMNS)
+        panel = full.n_out * COLUMNS
+
+        def task(first: int, last: int) -> None:
+            panels = np.empty((last - first) * panel, np.float32)
+            transpose_rows(panels, R, kept, full.n_out, first, last)
+            products(
+                self.compact, EMPTY, own.values, panels, self.series, own.series,
+                self.zero, self.zero, self.zero - first * panel,
+                0, 1, 0, span.last, first * COLUMNS, min(last * COLUMNS, count),
+                full.n_out, 1, 1, 0, COLUMNS, 0, full.n_out * COLUMNS, 0, STORE, full.slope,
+            )  # fmt: skip
+
+        workers.run(task, number)
+        workers.run(
+            lambda a, b: scatter_units(below.values, below.image, below.origin, self.compact, kept, a, b), span.last
+        )
+
+
+def _halves(workers: Workers, task, images: int) -> None:
+    """One piece a thread: every piece reads all the weights."""
+    pieces = min(workers.threads, images)
+    edges = [piece * images // pieces for piece in range(pieces + 1)]
+    workers.run_tasks([lambda a=a, b=b: task(a, b) for a, b in itertools.pairwise(edges)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from netsim.arrays import check_images, check_labels
 from netsim.engine import StepResult, Trainer
-from netsim.errors import OptionError
+from netsim.errors import ArrayError, OptionError
 from netsim.events import weights as orders
 from netsim.events.presets import resolve
 from netsim.events.schedule import Schedule
@@ -188,6 +190,32 @@ class EventTrainer(Trainer):
         """Set the counters to the first batch of an epoch; all streams start at rest."""
         super().begin_epoch(epoch)
         self._under_way = []
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit."""
+        return {
+            f"stream{number}.{name}": array
+            for number, stream in enumerate(self._under_way)
+            for name, array in stream.snapshot().items()
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` gave; ``epoch`` and ``batch`` must be set as they were. {} : all at rest.
+
+        Raises ArrayError where the state is not that of such streams.
+        """
+        self._under_way = []
+        if not state:
+            return
+        streams = [self._new_stream(number) for number in range(self.streams)]
+        for number, stream in enumerate(streams):
+            prefix = f"stream{number}."
+            own = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+            try:
+                stream.resume(own)
+            except (KeyError, ValueError, IndexError, TypeError):
+                raise ArrayError(f"the state of stream {number} is not that of this net and schedule") from None
+        self._under_way, self._epoch_under_way = streams, self.epoch
 
     def _places(self):
         """Yield (layer, where its weights begin, how many) for the weighted layers."""

@@ -96,6 +96,23 @@ def finish(w, weights, s):
 
 
 @borrowing
+def discard(lists, populations, until):
+    """Drop all events with time <= until: they have happened already."""
+    while lists.size[0] > 0 and lists.heap_time[0] <= until:
+        which = lists.heap_list[0]
+        slot, head = which // (3 * populations), lists.head[which]
+        while head < lists.end[which] and lists.times[slot, head] <= until:
+            head += 1
+        lists.head[which] = head
+        if head < lists.end[which]:
+            lists.heap_time[0] = lists.times[slot, head]
+            _sink(lists, 0)
+        else:
+            lists.left[slot] -= 1
+            _pop(lists)
+
+
+@borrowing
 def advance(w, weights, s, lists, until):
     """Work through all events with time <= until."""
     populations = w.kind.size

@@ -193,7 +193,8 @@ class Schedule:
         """A bound J such that shifts of every event by less than J leave each read in its nominal phase.
 
         Half the least distance between the nominal times of two events (or an event and the start of a
-        presentation), over all populations; ``weighted`` are those with plasticity events. In ``unit``.
+        presentation), over all populations; ``weighted`` are those with plasticity events. In ``unit``. For the hinge
+        loss: softmax circuits read one another, so between the feedback events of output units there is no slack.
         """
         nominal = self.nominal(names)
         times = [*nominal.feedforward, *nominal.feedback]

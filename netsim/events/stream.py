@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from netsim.events import queue
-from netsim.events.state import Lists, State, Weights, new_lists, new_state
+from netsim.events.state import TAGGED, Lists, State, Weights, new_lists, new_state
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY, EventTimes
 from netsim.events.wiring import Plan
+
+#: What of a stream's state the next presentation depends on (the rest is scratch, or drawn again).
+_KEPT = ("r", "gate", "winner", "code", "counts", "views", "mask", "scores", "shown", "in_phase", "reads")
 
 
 class EventStream:
@@ -59,6 +64,30 @@ class EventStream:
     def finish(self, weights: Weights) -> None:
         """Add up all plasticity so far: a batch ends."""
         queue.finish(self.plan.wiring, weights, self.state)
+
+    # ---------------------------------------------------------------------------------- between two batches
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that the next presentation depends on, by name. To be taken after `finish`."""
+        state = {name: getattr(self.state, name).copy() for name in _KEPT}
+        under_way = [n for n, slot in self._slot_of.items() if self._lists.left[slot] > 0]
+        state["presentation"] = np.array([self.presentation, self._scheduled], np.int64)
+        state["under_way"] = np.array(sorted(under_way), np.int64)
+        if self.state.flags[TAGGED]:
+            state["tags"] = self.state.tags[[self._slot_of[n] for n in sorted(under_way)]]
+        return state
+
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on, in a new stream, where `snapshot` was taken."""
+        for name in _KEPT:
+            getattr(self.state, name)[...] = state[name]
+        self.presentation, self._scheduled = (int(n) for n in state["presentation"])
+        for place, n in enumerate(state["under_way"]):
+            slot = self._free_slot()
+            self._list_events(int(n), slot)
+            if self.state.flags[TAGGED]:
+                self.state.tags[slot] = state["tags"][place]
+        if self.presentation > 0:
+            queue.discard(self._lists, self.plan.wiring.units.size, self.times.start(self.presentation))
 
     def _schedule(self, last: int) -> None:
         while self._scheduled <= last:

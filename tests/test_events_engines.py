@@ -1,0 +1,210 @@
+"""What both event engines promise: same bits for any number of threads and after a resume, one-line refusals."""
+
+import numpy as np
+import pytest
+
+import netsim
+from netsim.errors import ArrayError, OptionError, UnknownNameError
+from netsim.events import Distribution, Schedule
+from netsim.events.batched import BatchedTrainer
+from netsim.events.engines import trainer as make
+from netsim.events.exact import EventTrainer
+
+NET = "conv 4 3x3; conv 4 3x3; sum; maxpool 3; drop .5; untied 5 2x3; full 9; drop .25; output"
+JITTER = Schedule().changed(jitter=Distribution("normal", 0.7))
+LATE = Schedule(plasticity_lag=1.5, tag_decay=20.0).changed(jitter=Distribution("normal", 2.0))
+
+
+def batches(number=4, size=6):
+    rng = np.random.default_rng(0)
+    for _ in range(number):
+        yield rng.uniform(-1, 1, (size, 7, 6, 2)).astype(np.float32), rng.integers(0, 3, size)
+
+
+def network(**options):
+    return netsim.Network(NET, (7, 6, 2), 3, seed=4, **options)
+
+
+def same(one, other):
+    return all(np.array_equal(array, other[name]) for name, array in one.items())
+
+
+@pytest.mark.parametrize(("engine", "schedule"), [("exact", JITTER), ("exact", LATE), ("batched", JITTER)])
+def test_threads_change_no_bit(engine, schedule):
+    states = []
+    for threads in (1, 2, 5):
+        net = network()
+        trainer = make(net, schedule, engine, streams=3, threads=threads)
+        results = [trainer.step(*batch) for batch in batches()]
+        states.append((net.state(), results))
+    assert all(same(states[0][0], state) and results == states[0][1] for state, results in states)
+    assert not same(states[0][0], network().state())
+
+
+@pytest.mark.parametrize(
+    ("engine", "schedule"),
+    [
+        ("exact", Schedule()),
+        ("exact", JITTER),
+        ("exact", LATE),
+        ("exact", JITTER.changed(weights="online")),
+        ("batched", JITTER),
+    ],
+)
+def test_a_run_that_was_resumed_gives_the_same_bits(engine, schedule):
+    options = dict(streams=1 if schedule.weights == "online" else 2)
+    whole = network()
+    trainer = make(whole, schedule, engine, **options)
+    trainer.begin_epoch(3)
+    for batch in batches():
+        trainer.step(*batch)
+    net = network()
+    trainer = make(net, schedule, engine, **options)
+    trainer.begin_epoch(3)
+    for number, batch in enumerate(batches()):
+        if number == 2:
+            saved, weights = {name: array.copy() for name, array in trainer.state().items()}, net.state()
+            net = network()
+            net.restore(weights)
+            trainer = make(net, schedule, engine, **options)
+            trainer.begin_epoch(3)
+            trainer.batch = 2
+            trainer.restore(saved)
+        trainer.step(*batch)
+    assert same(whole.state(), net.state())
+    # without the state of the streams it would not be so
+    if not schedule.in_phase:
+        trainer.begin_epoch(3)
+        trainer.batch = 2
+        net.restore(weights)
+        for batch in list(batches())[2:]:
+            trainer.step(*batch)
+        assert not same(whole.state(), net.state())
+
+
+@pytest.mark.parametrize("engine", ["exact", "batched"])
+def test_a_state_of_something_else_is_refused(engine):
+    trainer = make(network(), JITTER, engine, streams=2)
+    trainer.step(*next(batches()))
+    state = trainer.state()
+    other = make(netsim.Network("full 3; output", (7, 6, 2), 3), JITTER, engine, streams=2)
+    with pytest.raises(ArrayError, match="not that of"):
+        other.restore(state)
+    other.restore({})
+
+
+def test_an_epoch_starts_at_rest():
+    found = []
+    for before in (0, 1):
+        trainer = EventTrainer(network(), JITTER, streams=2)
+        for batch in list(batches())[:before]:
+            trainer.increments(*batch)
+        trainer.begin_epoch(1)
+        increments, _ = trainer.increments(*list(batches())[2])
+        found.append({name: array.copy() for name, array in increments.items()})
+    assert same(*found)
+
+
+def test_streams_and_epochs_have_times_of_their_own():
+    found = []
+    for streams, epoch, seed in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)):
+        trainer = EventTrainer(network(), JITTER, streams=streams, drop="off", timing_seed=seed)
+        trainer.begin_epoch(epoch)
+        increments, _ = trainer.increments(*next(batches()))
+        found.append({name: array.copy() for name, array in increments.items()})
+    assert not any(same(found[0], other) for other in found[1:])
+
+
+def test_the_log_holds_every_event():
+    trainer = EventTrainer(network(), JITTER, streams=1, logged=True)
+    for batch in batches():
+        trainer.increments(*batch)
+    (log,) = trainer.event_log()
+    first = [entry for entry in log if entry["presentation"] == 0]
+    units = {layer.name: layer.units for layer in trainer.net.layers}
+    assert len(first) == 2 * 7 + 5  # 7 populations, 5 of them with weights
+    for entry in first:
+        assert sorted(entry["units"].tolist()) == list(range(units[entry["layer"]]))
+        assert np.all(np.diff(entry["times"]) >= 0)
+        assert np.all((entry["in_phase"] >= 0) & (entry["in_phase"] <= 1))
+    assert min(entry["in_phase"].min() for entry in first) < 0.5 < max(entry["in_phase"].max() for entry in first)
+
+
+def test_refusals():
+    with pytest.raises(OptionError, match="streams is 0"):
+        EventTrainer(network(), streams=0)
+    with pytest.raises(OptionError, match="1 stream"):
+        EventTrainer(network(), Schedule(weights="online"), streams=2)
+    with pytest.raises(OptionError, match="cannot feed 4 streams"):
+        EventTrainer(network(), streams=4).step(*next(batches(size=3)))
+    with pytest.raises(UnknownNameError, match="did you mean 'nominal'"):
+        EventTrainer(network(), "nominl")
+    with pytest.raises(OptionError, match="no layer 'conv7'"):
+        EventTrainer(network(), Schedule(skew=(("conv7", 1.0),)))
+    with pytest.raises(OptionError, match=r"unknown engine 'exakt' \(did you mean 'exact'"):
+        make(network(), JITTER, "exakt")
+    for schedule, says in (
+        (Schedule(plasticity_lag=1.0), "a plasticity lag"),
+        (Schedule(weights="online"), "online"),
+        (Schedule(tag_decay=5.0), "a synaptic tag"),
+        (Schedule(forward_extension=Distribution("exponential", 1.0)), "random length"),
+    ):
+        with pytest.raises(OptionError, match=says):
+            BatchedTrainer(network(), schedule)
+
+
+# ----------------------------------------------------------------------------------------------- batched
+def test_batched_at_nominal_times_is_the_phase_locked_engine():
+    nets = [network(), network()]
+    trainers = [netsim.Trainer(nets[0]), BatchedTrainer(nets[1], "nominal")]
+    for batch in batches():
+        assert trainers[0].step(*batch) == trainers[1].step(*batch)
+    assert same(nets[0].state(), nets[1].state())
+
+
+@pytest.mark.parametrize("protocol", ["bp", "frfb", "urfb"])
+@pytest.mark.parametrize("loss", ["hinge", "softmax"])
+def test_batched_with_hardly_any_jitter_takes_its_own_way_to_the_same_increments(protocol, loss):
+    schedule = Schedule().changed(jitter=Distribution("uniform", 0.01))
+    images, labels = next(batches(size=13))
+    batched = BatchedTrainer(network(), schedule, protocol, loss, streams=4)
+    order = batched.order(13)
+    assert sorted(order.tolist()) == list(range(13)) and not np.array_equal(order, np.arange(13))
+    found, result = batched.increments(images, labels)
+    expected, of_engine = netsim.Trainer(network(), protocol, loss).increments(images[order], labels[order])
+    for name, array in expected.items():
+        # 13 images of at most 42 pixels each, in another order: at most 550 float32 additions
+        assert np.abs(array).max() > 0.1
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=550 * 2.0**-24 * np.abs(array).max())
+    assert result.error_rate == of_engine.error_rate and abs(result.loss - of_engine.loss) < 1e-5
+
+
+def cosine(one, other):
+    return float((one * other).sum(dtype=float) / np.sqrt((one**2).sum(dtype=float) * (other**2).sum(dtype=float)))
+
+
+@pytest.mark.parametrize(("scale", "apart"), [(0.15, 0.03), (0.5, 0.03), (1.0, 0.05)])
+def test_batched_comes_near_the_exact_engine(scale, apart):
+    """The update's cosine with the in-phase update, by both engines: they part as the jitter grows."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, 2400)
+    patterns = rng.normal(0, 1, (4, 8, 8, 1))
+    images = (patterns[labels] + rng.normal(0, 1, (2400, 8, 8, 1))).astype(np.float32)
+    net = netsim.Network("conv 6 3x3; maxpool 2; conv 8 3x3; maxpool 2; full 30; output", (8, 8, 1), 4, seed=1)
+    plain = netsim.Trainer(net, step_size=0.2)
+    for _ in range(2):
+        for start in range(0, 1200, 50):
+            plain.step(images[start : start + 50], labels[start : start + 50])
+    expected = {name: array.copy() for name, array in plain.increments(images, labels)[0].items()}
+    schedule = Schedule().changed(jitter=Distribution("normal", scale))
+    found = {}
+    for engine in ("exact", "batched"):
+        each = {name: [] for name in expected}
+        for seed in range(3):
+            increments, _ = make(net, schedule, engine, streams=60, timing_seed=seed).increments(images, labels)
+            for name, array in increments.items():
+                each[name].append(cosine(array, expected[name]))
+        found[engine] = {name: np.mean(values) for name, values in each.items()}
+    differences = {name: found["exact"][name] - found["batched"][name] for name in expected}
+    assert max(map(abs, differences.values())) < apart
+    assert min(found["exact"].values()) < 0.95

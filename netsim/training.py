@@ -136,7 +136,7 @@ def train(
         on_event(EpochDone(record, timing))
         stopped = stop()
         # The first epoch is drawn at once, so that a long run has a picture from the start.
-        if stopped or not run.curves_path.exists() or time.monotonic() - drawn >= CURVES_SECONDS:
+        if stopped or len(history.records) == 1 or time.monotonic() - drawn >= CURVES_SECONDS:
             _draw(prepared, run, history)
             drawn, drawn_epochs = time.monotonic(), len(history.records)
         if stopped:

@@ -184,6 +184,15 @@ def test_a_reader_that_goes_away_ends_the_run_and_loses_nothing(data):
     assert small_runs.bits_of("cut") == small_runs.bits_of("whole")
 
 
+@pytest.mark.parametrize("name", ["σ and é", os.fsdecode(b"\xff")])
+def test_a_folder_whose_name_the_terminal_cannot_show(data, name):
+    command = [*small_runs.COMMAND, "train", *SMALL, "--data", data, "--out", name]
+    done = subprocess.run(command, capture_output=True, env={**environment(), "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"run folder: \\" in done.stdout
+    assert sorted(small_runs.bits_of(name)) == sorted(small_runs.COMPARED)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_says_how_to_go_on_and_resumes_to_the_same_bits(data, number):
     arguments = [*SMALL[:3], "--epochs", "60", "--seed", "5", "--data", data, "--out"]

@@ -144,4 +144,7 @@ def _silence(stream) -> None:
 
 def main() -> None:
     """Entry point of the `netsim` command."""
+    for stream in (sys.stdout, sys.stderr):  # a path that the terminal's encoding lacks is no reason to stop
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())

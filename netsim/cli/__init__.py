@@ -29,7 +29,7 @@ COMMANDS = {
     "data": ("netsim.cli.data", "data_app", "List, fetch and show data sets."),
     "bench": ("netsim.cli.bench", "bench", "Time training steps."),
     "timing": ("netsim.cli.timing", "timing", "What late, early and missing events do to learning."),
-    "events": ("netsim.cli.events", "events", "Train with event times for every unit."),
+    "events": ("netsim.cli.events", "events", "Draw one presentation event by event: who fires when."),
     "circuit": ("netsim.cli.circuit", "circuit", "The paper's circuits as differential equations."),
 }
 

@@ -80,6 +80,8 @@ class BatchedTrainer(Trainer):
         timing_seed: int | None = None,
         **options,
     ):
+        if options.get("circuits") is not None:
+            raise OptionError("the event engines have ideal circuits: imperfect ones go with the phase-locked engine")
         super().__init__(net, protocol, loss, step_size, mu, **options)
         self.schedule = resolve(schedule)
         if streams is not None and (isinstance(streams, bool) or not isinstance(streams, int) or streams < 1):

@@ -59,6 +59,8 @@ class EventTrainer(Trainer):
         logged: bool = False,
         **options,
     ):
+        if options.get("circuits") is not None:
+            raise OptionError("the event engines have ideal circuits: imperfect ones go with the phase-locked engine")
         super().__init__(net, protocol, loss, step_size, mu, **options)
         self.schedule = resolve(schedule)
         self.online = self.schedule.weights == "online"

@@ -1,0 +1,167 @@
+"""`netsim timing`: train under schedules that miss their times more and more, and measure what is left of learning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netsim.errors import OptionError
+
+_LABELS = {
+    "jitter": "jitter (units of the layer delay τ)",
+    "lag": "plasticity lag (presentations)",
+    "tag": "time constant of the synaptic tag (τ)",
+    "p": "probability that the feedback arrives",
+    "delay": "mean fixed delay of a unit (τ)",
+    "skew": "skew of every second layer (τ)",
+}
+
+
+def _option(name: str, metavar: str, help: str):
+    return typer.Option(name, metavar=metavar, help=help, show_default=False)
+
+
+def timing(
+    net: Annotated[str, typer.Argument(metavar="NET", help="A net by name, or notation.")] = "simpnet",
+    data: Annotated[str, _option("--data", "NAME", "digits (default), cifar10, ..., npz:PATH.")] = "digits",
+    data_dir: Annotated[str | None, _option("--data-dir", "DIR", "Where the data files lie.")] = None,
+    sweep: Annotated[
+        list[str] | None,
+        _option(
+            "--sweep",
+            "Q=A:B:STEP",
+            "Sweep jitter, lag, tag, p, delay or skew: jitter=0:2:0.25 or lag=0,1,4. Repeatable.",
+        ),
+    ] = None,
+    schedule: Annotated[
+        str, _option("--schedule", "FILE|PRESET", "Start from a .toml file, nominal, guerguiev2017, desynchronised:P.")
+    ] = "nominal",
+    stream: Annotated[
+        str, _option("--stream", "S", "random (default), blocked:RUN, one-at-a-time[:REFRESH[:EPOCHS]].")
+    ] = "random",
+    jitter: Annotated[float | None, _option("--jitter", "J", "A fixed jitter, in τ.")] = None,
+    distribution: Annotated[
+        str, _option("--distribution", "D", "Of the jitter: normal (default), uniform, exponential, wald.")
+    ] = "normal",
+    lag: Annotated[float | None, _option("--lag", "Q", "A fixed plasticity lag, in presentations.")] = None,
+    tag: Annotated[float | None, _option("--tag", "TAU", "A synaptic tag with this time constant, in τ.")] = None,
+    engine: Annotated[str, _option("--engine", "E", "exact (default) or batched.")] = "exact",
+    streams: Annotated[int | None, _option("--streams", "N", "Presentations that go on side by side: 4.")] = None,
+    protocols: Annotated[str, _option("--protocols", "P,P", "urfb (default), frfb, bp.")] = "urfb",
+    loss: Annotated[str, _option("--loss", "L", "hinge (default) or softmax.")] = "hinge",
+    epochs: Annotated[int, _option("--epochs", "N", "Epochs at each point: 5.")] = 5,
+    batch: Annotated[int | None, _option("--batch", "N", "Images a batch: 500; digits 50.")] = None,
+    step_size: Annotated[float, _option("--step-size", "ETA", "Step size: 0.1.")] = 0.1,
+    drop: Annotated[str, _option("--drop", "D", "A mask a sample (default) or batch, or off.")] = "sample",
+    train_images: Annotated[int | None, _option("--train-images", "N", "Learn from at most so many.")] = None,
+    validation: Annotated[int | None, _option("--validation", "N", "Images set aside: 5000, or a tenth.")] = None,
+    measured: Annotated[int, _option("--measured", "N", "Presentations of which updates are compared: 200.")] = 200,
+    seeds: Annotated[int, _option("--seeds", "N", "Seeds 0 to N - 1 at each point: 1.")] = 1,
+    workers: Annotated[int | None, _option("--workers", "N", "Points at once: the cores.")] = None,
+    out: Annotated[Path | None, _option("--out", "DIR", "Folder of table and picture: timing/NET-DATA.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
+) -> None:
+    """Train a net under schedules that miss their times, and measure what is left of learning.
+
+    Each point of the sweep is saved when it is done; the same command goes on where it was stopped. The folder gets
+    timing.csv and timing.png: cosine of each layer's update with the in-phase update, share of out-of-phase reads,
+    validation error, alignment of W and R.
+    """
+    from netsim import configuration as configurations
+    from netsim import data as datasets
+    from netsim import geometry, notation
+    from netsim.events import grid
+    from netsim.events import sweep as runs
+    from netsim.events.presets import resolve
+    from netsim.events.streams import Stream
+
+    axes = [grid.Axis.parse(text) for text in sweep or ["jitter=0:1:0.25"]]
+    base = resolve(schedule)
+    for quantity, value in (("jitter", jitter), ("lag", lag), ("tag", tag)):
+        if value is not None:
+            base = grid.altered(base, quantity, value, distribution)
+    for name, number, least in (("--seeds", seeds, 1), ("--measured", measured, 8), ("--workers", workers, 1)):
+        if number is not None and number < least:
+            raise OptionError(f"{name} is {number}: it must be at least {least}")
+    values = {
+        "net": net, "data": data, "data_dir": data_dir, "loss": loss, "epochs": epochs, "batch": batch,
+        "step_size": step_size, "drop": drop, "train_images": train_images, "validation": validation,
+    }  # fmt: skip
+    values = configurations.absolute_paths({key: value for key, value in values.items() if value is not None})
+    checked = configurations.build(values)
+    values["net"] = checked.net
+    dataset = datasets.load(data, data_dir)
+    places = geometry.infer(notation.parse(checked.net), dataset.input_shape, dataset.classes)
+    points = grid.points(
+        axes, base, values, [name.strip() for name in protocols.split(",")], range(seeds),
+        engine=engine, streams=streams, stream=str(Stream.parse(stream)), measured=measured,
+        distribution=distribution, names=[place.name for place in places if place.kind != "drop"],
+    )  # fmt: skip
+    _refuse_early(points, dataset)
+    path = runs.folder(out or Path("timing") / f"{checked.label}-{data.replace(':', '-').replace('/', '-')}")
+    rows = _run(path, points, axes, workers, quiet)
+    _write(path, rows, axes, f"{checked.label} on {data}, {stream} stream, {engine} engine, {epochs} epochs")
+    if quiet:
+        typer.echo(path)
+    else:
+        typer.echo(f"wrote {path / 'timing.csv'} and {path / 'timing.png'}")
+
+
+def _refuse_early(points, dataset) -> None:
+    """Build each kind of trainer once, so that what cannot be is refused before anything is trained."""
+    import netsim
+    from netsim import configuration as configurations
+    from netsim.events.engines import trainer
+    from netsim.events.schedule import Schedule
+
+    seen = set()
+    for point in points:
+        configuration = configurations.build(dict(point.configuration))
+        key = (point.schedule, configuration.protocol)
+        if key not in seen:
+            seen.add(key)
+            if len(seen) == 1:
+                net = netsim.Network(configuration.net, dataset.input_shape, dataset.classes)
+            options = configuration.trainer_options()
+            trainer(net, Schedule.from_toml(point.schedule), point.engine, streams=point.streams, **options)
+
+
+def _run(path: Path, points, axes, workers: int | None, quiet: bool) -> list[dict]:
+    from netsim.events import sweep as runs
+
+    def line(row: dict) -> str:
+        swept = ", ".join(f"{axis.quantity} {row[axis.quantity]:g}" for axis in axes)
+        error = row.get("validation_error")
+        what = "" if error is None else f", validation error {100 * error:.1f} %"
+        return f"{swept}, {row['protocol']}, seed {row['seed']}{what}" + (", diverged" if row["diverged"] else "")
+
+    if quiet:
+        return runs.run(path, points, workers)
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("points", total=len(points))
+
+        def done(row: dict) -> None:
+            progress.advance(task)
+            progress.console.print(line(row), highlight=False)
+
+        return runs.run(path, points, workers, done)
+
+
+def _write(path: Path, rows: list[dict], axes, title: str) -> None:
+    from netsim.errors import RunError
+    from netsim.events import plots
+    from netsim.events.sweep import table
+
+    across = axes[0].quantity
+    try:
+        (path / "timing.csv").write_text(table(rows))
+        (path / "timing.png").write_bytes(plots.sweep(rows, across, _LABELS[across], title))
+    except OSError as error:
+        raise RunError(f"cannot write into {str(path)!r}: {error.strerror or error}") from None

@@ -1,0 +1,99 @@
+"""Run the points of a timing sweep: side by side in processes, each saved when it is done, so that a sweep resumes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from netsim.errors import RunError
+from netsim.events import measure
+from netsim.events.grid import Point, with_threads
+from netsim.kernels.workers import available
+
+
+def folder(path: Path) -> Path:
+    """Make the folder of a sweep. Raises RunError where it cannot be."""
+    try:
+        (path / "points").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from None
+    return path
+
+
+def saved(path: Path, point: Point) -> dict | None:
+    """The row of a point that is done, or None."""
+    try:
+        return json.loads((path / "points" / f"{point.name}.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _save(path: Path, point: Point, row: dict) -> None:
+    target = path / "points" / f"{point.name}.json"
+    partial = target.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps(row, indent=1))
+        partial.replace(target)
+    except OSError as error:
+        raise RunError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+
+
+def run(
+    path: Path, points: Sequence[Point], workers: int | None = None, done: Callable[[dict], None] = lambda row: None
+) -> list[dict]:
+    """Measure every point that is not saved yet; return all rows in the order of the points.
+
+    workers : processes; None takes the processors this process may use. With one, points run in this process with
+    all threads; with more, each has one thread. Results are the same. done : told each row.
+    """
+    rows: dict[str, dict] = {}
+    waiting = []
+    for point in points:
+        row = saved(path, point)
+        if row is None:
+            waiting.append(point)
+        else:
+            rows[point.name] = row
+            done(row)
+    workers = min(workers or available(), len(waiting)) if waiting else 0
+    for point, row in _measured(waiting, workers):
+        _save(path, point, row)
+        rows[point.name] = row
+        done(row)
+    return [rows[point.name] for point in points]
+
+
+def _measured(waiting: Sequence[Point], workers: int) -> Iterator[tuple[Point, dict]]:
+    if workers <= 1:
+        for point in waiting:
+            yield point, measure.run(point)
+        return
+    # fresh processes: a fork of one that has threads may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = {pool.submit(measure.run, with_threads(point, 1)): point for point in waiting}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def table(rows: Sequence[dict]) -> str:
+    """The rows as CSV, a column for each name that occurs, in the order of first occurrence."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(row.get(name)) for name in names} for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value

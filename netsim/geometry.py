@@ -70,7 +70,7 @@ def infer(specs: Sequence[LayerSpec], input_shape: Sequence[int], classes: int) 
     """
     input_shape = check_input_shape(input_shape)
     if isinstance(classes, bool) or not isinstance(classes, numbers.Integral) or not 2 <= classes <= 1_000_000:
-        raise GeometryError(f"classes is {classes!r}: it must be a whole number of at least 2")
+        raise GeometryError(f"classes is {classes!r}: it must be a whole number from 2 to 1000000")
     places: list[Place] = []
     ordinals: dict[str, int] = {}
     for spec in specs:

@@ -120,7 +120,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Usage errors of the command line library: it has changed their classes, but not what they offer.
         if not hasattr(error, "format_message"):
             raise
-        return _refuse(_first_lower(error.format_message()), 2)
+        message = _first_lower(error.format_message())
+        return _refuse(message, 2) if message else 0  # a group without a command has printed its help
 
 
 def _refuse(message: str, status: int) -> int:

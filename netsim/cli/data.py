@@ -48,6 +48,8 @@ def fetch_data_set(
 
     from netsim import data
 
+    if not name.startswith("npz:"):
+        data.describe(name)  # refuse an unknown name before anything is drawn
     columns = (
         "{task.description}",
         BarColumn(),

@@ -48,7 +48,7 @@ def train(
     ] = None,
     validation: Annotated[
         int | None,
-        _option("--validation", metavar="N", panel=_DATA, help="Images set aside: 5000, or a tenth."),
+        _option("--validation", metavar="N", panel=_DATA, help="Images set aside: 5000, or a tenth; digits 360."),
     ] = None,
     train_images: Annotated[
         int | None, _option("--train-images", metavar="N", panel=_DATA, help="Learn from at most so many.")
@@ -141,10 +141,7 @@ def train(
         given["net"] = net_option
     if frozen is not None:
         given["frozen"] = [name.strip() for name in frozen.split(",") if name.strip()]
-    if resume is not None:
-        status = _resume(resume, given, out, config, quiet)
-    else:
-        status = _start(given, out, config, quiet)
+    status = _start(given, out, config, quiet) if resume is None else _resume(resume, given, out, config, quiet)
     if status:
         raise typer.Exit(status)
 

@@ -97,7 +97,10 @@ def load(name: str, data_dir: Path | str | None = None) -> Dataset:
     found = entry.find(data_dir)
     if found is None:
         raise DataError(_how_to_get(entry, data_dir))
-    train, test = entry.read(found)
+    try:
+        train, test = entry.read(found)
+    except DataError as error:
+        raise DataError(f"{error}; {_how_to_replace(entry, found)}") from None
     return Dataset(entry.name, train, test, entry.class_names, entry.input_shape, entry.classes)
 
 
@@ -143,6 +146,15 @@ def _load_npz(path: str, data_dir: Path | str | None) -> Dataset:
     if data_dir is not None and not os.path.isfile(candidate):
         candidate = named_path(data_dir) / candidate
     return npz.read(candidate)
+
+
+def _how_to_replace(entry: Entry, found: Found) -> str:
+    """End of the message about a damaged file: where the official ones come from, with their checksums."""
+    if not entry.downloads:
+        return "it belongs to scikit-learn: install that anew"
+    downloads = next(iter(entry.downloads.values()))
+    official = ", ".join(item.advice() for item in downloads)
+    return f"remove it and `netsim data fetch {entry.name}`, or put there by hand, in place of {found.path}, {official}"
 
 
 def _how_to_get(entry: Entry, data_dir: Path | str | None) -> str:

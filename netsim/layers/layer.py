@@ -6,6 +6,7 @@ import numpy as np
 
 from netsim.activity import Activity, Border
 from netsim.arrays import check_weights
+from netsim.errors import ArrayError
 from netsim.geometry import Place, units
 from netsim.kernels.products import STORE
 from netsim.kernels.tile import GATE, SATURATE
@@ -40,6 +41,11 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{self.name}: {'x'.join(map(str, self.below))} to {'x'.join(map(str, self.shape))}>"
+
+    def __setattr__(self, name: str, value) -> None:
+        if name in ("W", "R") and not self.has_weights:
+            raise ArrayError(f"{self.name} has no weights {name}")
+        super().__setattr__(name, value)
 
     @property
     def reach_below(self) -> Border:

@@ -167,7 +167,7 @@ LAYERED_DIAGRAM = Diagram(
         Connection("teacher", "top", "excites"),
     ],
     [
-        "Each unit above the input is a circuit of its own.",
+        "Each unit above the input is a circuit of its own. Weights are of either sign.",
         "Plasticity event of a unit: its synapses W and R from below change by the product of the two activities.",
     ],
 )
@@ -189,7 +189,8 @@ def draw_wiring(name: str, path: Path) -> Path:
     with default_style():
         figure = new_figure(max(0.85 * (right - left), 7.8), 0.85 * (top - bottom) + 0.9)
         axes = figure.subplots()
-        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", title=diagram.title)
+        axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+        figure.suptitle(diagram.title)
         axes.axis("off")
         for connection in diagram.connections:
             _draw_connection(axes, diagram, connection)

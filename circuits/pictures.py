@@ -121,7 +121,7 @@ def comparator_picture(trace: ComparatorTrace, titles: Sequence[str], parameters
             _mark(axes[1, column], time, fired > 0, "fires")
             for row in (0, 1):
                 axes[row, column].axhline(parameters.upper, color="gray", lw=0.9, ls=":", label="threshold")
-            axes[0, column].set_title(f"first drive {drive[0]:g}", size=10, pad=20)
+            axes[0, column].set_title(titles[column], size=10, pad=20)
             axes[1, column].set_xlabel("time (ms)")
         _room_for_marks(axes[1])
         for row, label in enumerate(("drive", "potential")):

@@ -1,0 +1,96 @@
+"""How much imperfection of its circuits learning stands: simpnet on handwritten digits, validation error.
+
+    python demos/circuit_tolerance.py [--quick] [--seeds N] [--epochs N] [--out DIR]
+
+Three sweeps, all else ideal: spread of the thresholds from unit to unit (gates and margins of the output error),
+share of the feedback that leaks through a shut gate, noise of the output error. Writes circuit-tolerance.png:
+mean over seeds, with the standard error of that mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from netsim import Network, Trainer, data
+
+LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+SWEEPS = {
+    "spread of the thresholds": ("threshold_spread", "error_spread"),
+    "leak of a shut gate": ("gate_leak",),
+    "noise of the output error": ("error_noise",),
+}
+COLORS = {"urfb": "tab:blue", "frfb": "tab:red"}
+VALIDATION, BATCH = 360, 50
+
+
+def validation_error(dataset, circuits: dict, protocol: str, seed: int, epochs: int) -> float:
+    """Share of validation images that simpnet gets wrong after so many epochs."""
+    train, validation = dataset.holdout(VALIDATION)
+    net = Network("simpnet", dataset.input_shape, dataset.classes, seed=seed)
+    trainer = Trainer(net, protocol, circuits=circuits)
+    random = np.random.default_rng(seed)
+    for epoch in range(epochs):
+        trainer.begin_epoch(epoch)
+        order = random.permutation(len(train))
+        for start in range(0, len(order), BATCH):
+            trainer.step(*train.batch(order[start : start + BATCH]))
+    images, labels = validation.batch(np.arange(len(validation)))
+    return float((net.scores(images).argmax(axis=1) != labels).mean())
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--quick", action="store_true", help="two levels, one seed, three epochs")
+    arguments.add_argument("--seeds", type=int, default=5, help="runs of each setting")
+    arguments.add_argument("--epochs", type=int, default=20, help="epochs of each run")
+    arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
+    options = arguments.parse_args()
+    levels, seeds, epochs = (LEVELS, options.seeds, options.epochs) if not options.quick else ((0.0, 0.5), 1, 3)
+    if seeds < 1 or epochs < 1:
+        arguments.error("--seeds and --epochs must be 1 or more")
+    dataset = data.load("digits")
+    found: dict[str, dict[str, np.ndarray]] = {}
+    ideal = {name: [validation_error(dataset, {}, name, seed, epochs) for seed in range(seeds)] for name in COLORS}
+    for title, names in SWEEPS.items():
+        found[title] = {}
+        for protocol in COLORS:
+            errors = [
+                [validation_error(dataset, dict.fromkeys(names, level), protocol, s, epochs) for s in range(seeds)]
+                if level
+                else ideal[protocol]
+                for level in levels
+            ]
+            found[title][protocol] = 100 * np.array(errors)
+            means = " ".join(f"{value:.1f}" for value in found[title][protocol].mean(axis=1))
+            print(f"{title}, {protocol}: {means} % at {' '.join(f'{level:g}' for level in levels)}", flush=True)
+    print(draw(levels, found, f"{seeds} seeds, {epochs} epochs", options.out / "circuit-tolerance.png"))
+
+
+def draw(levels, found: dict[str, dict[str, np.ndarray]], how: str, path: Path) -> Path:
+    """One panel a sweep, one line a protocol."""
+    from circuits.figures import default_style, new_figure, save
+
+    with default_style():
+        figure = new_figure(12, 4)
+        panels = figure.subplots(1, len(found), sharey=True)
+        for axes, (title, protocols) in zip(panels, found.items(), strict=True):
+            for protocol, errors in protocols.items():
+                deviation = errors.std(axis=1, ddof=1) if errors.shape[1] > 1 else np.zeros(len(errors))
+                axes.errorbar(
+                    levels, errors.mean(axis=1), deviation / np.sqrt(errors.shape[1]), color=COLORS[protocol],
+                    marker="o", capsize=3, label=protocol.upper(),
+                )  # fmt: skip
+            axes.set_xlabel(title)
+            axes.grid(alpha=0.3)
+        panels[0].set_ylabel("validation error (%)")
+        panels[0].set_ylim(bottom=0)
+        panels[0].legend()
+        figure.suptitle(f"simpnet on handwritten digits with imperfect circuits: {how}")
+        return save(figure, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,3 @@
 
 What each computes is fixed by the paper; the wiring is this project's own. Importing a module imports Brian2.
 """
-
-#: Circuits by the name that the command line knows.
-NAMES = ("comparator", "threshold", "output-error", "layered")

@@ -48,8 +48,8 @@ def test_a_shifted_threshold_and_a_leaky_shunt_are_found():
 
 
 def test_spiking_thresholds_have_a_width_and_a_bias(tmp_path):
-    populations = SpikingParameters(neurons=30, noise=0.01, spread=0.02)
-    found = calibrate(replace(Parameters(), dt=1 * ms), spiking=populations, units=4)
+    populations = SpikingParameters(neurons=20, noise=0.01, spread=0.02)
+    found = calibrate(replace(Parameters(), dt=1 * ms), spiking=populations, units=2)
     assert 0 < found.gate.width < 0.05 and -0.1 < found.gate.bias < 0
     assert 0.02 < found.gate_noise < 0.3 and abs(found.gate_leak) < 0.01
     path = found.save(tmp_path / "calibration.json")

@@ -27,8 +27,8 @@ FLOAT32 = 2.0**-24  # unit roundoff of the engine
 
 
 def coarse(length: float) -> Parameters:
-    """Phases of so many tau in steps of half a tau: the equations are exact between steps."""
-    return replace(Parameters(), dt=5 * ms).with_phase(length)
+    """Phases of so many tau in steps of one tau: the equations are exact between steps."""
+    return replace(Parameters(), dt=10 * ms).with_phase(length)
 
 
 def start(presentations: int, sizes=SIZES) -> tuple:

@@ -1,0 +1,53 @@
+"""The page on the circuits shows the equations that run, and only pictures that exist, each with its command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("brian2", reason="the circuits need Brian2")
+from circuits import comparator, layered_wiring, output_error, phases, signed_pairs, spiking, threshold
+
+DOCS = Path(__file__).parents[1] / "docs"
+EQUATIONS = [
+    comparator.COMPARATOR,
+    phases.PHASES,
+    threshold.UNIT,
+    output_error.UNIT,
+    signed_pairs.HIDDEN_PAIR,
+    signed_pairs.OUTPUT_PAIR,
+    signed_pairs.BOTH_PAIRS,
+    spiking.NEURON,
+    spiking.COMPARATOR_NEURON,
+    spiking.HIDDEN_POPULATIONS,
+    spiking.OUTPUT_POPULATIONS,
+    spiking.BOTH_POPULATIONS,
+    layered_wiring.SIGNED_SYNAPSE,
+    layered_wiring.SIGNED_TAG,
+]
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    path = DOCS / "circuits.md"
+    if not path.exists():
+        pytest.skip("the documentation is not installed with the package")
+    return path.read_text(encoding="utf-8")
+
+
+def test_equations_on_the_page_are_those_that_run(page):
+    for equations in EQUATIONS:
+        assert equations.strip("\n") in page
+
+
+def test_pictures_exist_and_are_shown_once(page):
+    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page)
+    assert len(shown) > 10 and len(set(shown)) == len(shown)
+    assert set(shown) == {f"circuits/{path.name}" for path in (DOCS / "circuits").glob("*.png")}
+
+
+def test_demos_on_the_page_exist(page):
+    demos = set(re.findall(r"demos/circuit_\w+\.py", page))
+    assert demos == {f"demos/{path.name}" for path in (DOCS.parent / "demos").glob("circuit_*.py")}

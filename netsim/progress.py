@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netsim.console import console
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 if TYPE_CHECKING:
@@ -179,7 +180,6 @@ def summary(configuration: Configuration, run: Run, outcome: Outcome, quiet: boo
 
 
 def _table(configuration: Configuration, outcome: Outcome) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     last, best = outcome.records[-1], best_record(outcome.records)
@@ -199,7 +199,7 @@ def _table(configuration: Configuration, outcome: Outcome) -> None:
     speeds = [t["images_per_second"] for t in outcome.timings if t.get("images_per_second")]
     if speeds:
         table.add_row("images/s (median)", f"{sorted(speeds)[len(speeds) // 2]:,.0f}", "")
-    Console().print(table)
+    console().print(table)
 
 
 def best_record(records: list[dict]) -> dict:

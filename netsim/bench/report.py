@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from netsim.bench.comparison import PEERS, step_gflops
 from netsim.bench.job import Job
 from netsim.bench.layer_times import PHASES
 from netsim.bench.table import ratio_text
+from netsim.console import console
 
 
 def _print(text: str) -> None:
     """Print lines that are not cut or folded."""
-    _console().print(text, soft_wrap=True, markup=False)
-
-
-def _console():
-    """A console for stdout; a file or pipe, which has no width, gets 160 columns."""
-    from rich.console import Console
-
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=160 if piped else None, highlight=False)
+    console(width=160).print(text, soft_wrap=True, markup=False)
 
 
 def _table(*headings: str):
@@ -40,7 +31,7 @@ def show_net(report: dict[str, Any]) -> None:
     """Print one net: its layers and phases, then its figures."""
     job, run, limit = Job.from_json(report["job"]), report["run"], report["sgemm"]["gflops"]
     _print(_title(job))
-    _console().print(_layer_table(report["layers"], limit))
+    console(width=160).print(_layer_table(report["layers"], limit))
     training, inference = run["training"], run["inference"]
     rate = step_gflops(job, training["images_per_s"])
     lines = [
@@ -110,7 +101,7 @@ def show_comparison(comparison: dict[str, Any]) -> None:
     mib = [f"{one[key] / 2**20:,.0f}" for key in ("ours", "theirs")]
     table.add_row("peak memory, MiB", *mib, ratio_text(one))
     _print(_title(job))
-    _console().print(table)
+    console(width=160).print(table)
     rate, share, limit = (comparison["sgemm"][key] for key in ("training_gflops", "share", "gflops"))
     lines = [
         f"medians of {len(comparison['pairs'])} alternating pairs of processes",
@@ -149,4 +140,4 @@ def show_sweep(report: dict[str, Any]) -> None:
             filters = "as given" if row["filters"] is None else str(row["filters"])
             table.add_row(filters, *(f"{one[what]['images_per_s']:,.0f}" for one in row["batches"]))
         _print(f"{job.name}: {what} images/s; {job.protocol}, drop {job.drop}, {job.threads} threads")
-        _console().print(table)
+        console(width=160).print(table)

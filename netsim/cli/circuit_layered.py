@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
-from netsim.cli.circuit_tables import console, table
+from netsim.cli.circuit_tables import table
+from netsim.console import console
 
 if TYPE_CHECKING:
     from circuits.parameters import Parameters

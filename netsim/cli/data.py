@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from netsim.console import console
+
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
 
 Name = Annotated[str, typer.Argument(help="A name from `netsim data list`.", show_default=False)]
@@ -19,7 +21,6 @@ DataDir = Annotated[
 @data_app.command("list")
 def list_data_sets(data_dir: DataDir = None) -> None:
     """The data sets: shapes, sizes, where they stand or how to get them."""
-    from rich.console import Console
     from rich.table import Table
 
     from netsim import data
@@ -33,7 +34,7 @@ def list_data_sets(data_dir: DataDir = None) -> None:
         test = f"{entry.test_size:,}" if entry.test_size else "-"
         table.add_row(name, shape, str(entry.classes), f"{entry.train_size:,}", test, where)
     table.add_row("npz:PATH", "any", "any", "any", "any", "a file of your own: images, labels (see the docs)")
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 @data_app.command("fetch")

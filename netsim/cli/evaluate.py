@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netsim.console import console
 from netsim.errors import OptionError, RunError, nearest
 
 #: Pairs of classes named in the output, the most frequent confusions first.
@@ -104,7 +105,6 @@ def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str,
 
 def show(report: dict) -> None:
     """The report as a table, and the classes most often taken for others."""
-    from rich.console import Console
     from rich.table import Table
 
     typer.echo(f"{report['run']}, {report['checkpoint']} weights (epoch {report['epoch']}), {report['data']}")
@@ -113,7 +113,7 @@ def show(report: dict) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     for name, split in report["splits"].items():
         table.add_row(name, f"{split['images']:,}", f"{split['loss']:.4g}", f"{100 * split['error']:.2f} %")
-    Console().print(table)
+    console().print(table)
     for name, split in report["splits"].items():
         pairs = confusions(split["confusion"], report["classes"])
         if pairs:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from netsim.console import console
 from netsim.errors import OptionError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from netsim.summary import Summary
 
 #: Where the paper describes each network.
@@ -53,14 +50,6 @@ def input_shape(text: str) -> tuple[int, int, int]:
     return tuple(int(side) for side in sides.groups())
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    # A file or pipe has no width; 100 columns hold every column of both tables.
-    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=100 if piped else None, highlight=False)
-
-
 def _show_all(shape: tuple[int, int, int], classes: int) -> None:
     from rich import box
     from rich.table import Table
@@ -70,7 +59,6 @@ def _show_all(shape: tuple[int, int, int], classes: int) -> None:
     from netsim.summary import summarize
 
     summarize("output", shape, classes)  # what is wrong for every network is an error, not a row
-    console = _console()
     table = Table(
         box=box.SIMPLE_HEAD, title=_title("the paper's networks", shape, classes), title_justify="left"
     )
@@ -92,8 +80,8 @@ def _show_all(shape: tuple[int, int, int], classes: int) -> None:
             _large(summary.feedforward),
             SECTIONS[name],
         )
-    console.print(table)
-    console.print("netsim nets NAME shows the layers; the notation works in place of a name.")
+    console().print(table)
+    console().print("netsim nets NAME shows the layers; the notation works in place of a name.")
 
 
 def _show(net: str, shape: tuple[int, int, int], classes: int) -> None:
@@ -104,7 +92,6 @@ def _show(net: str, shape: tuple[int, int, int], classes: int) -> None:
     from netsim.summary import summarize
 
     summary = summarize(net, shape, classes)
-    console = _console()
     name = net.strip().lower()
     title = _title(name if name in ARCHITECTURES else "network", shape, classes)
     table = Table(
@@ -128,8 +115,8 @@ def _show(net: str, shape: tuple[int, int, int], classes: int) -> None:
             _large(layer.feedforward) if layer.weights else "",
             _large(layer.step) if layer.weights else "",
         )
-    console.print(table)
-    console.print(_notes(summary), soft_wrap=True, markup=False)
+    console().print(table)
+    console().print(_notes(summary), soft_wrap=True, markup=False)
 
 
 def _title(what: str, shape: tuple[int, int, int], classes: int) -> str:

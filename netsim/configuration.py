@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +20,9 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from netsim import architectures, notation
+from netsim.components import Components
 from netsim.errors import NetsimError, OptionError, UnknownNameError, nearest
+from netsim.errors import shown as _shown
 
 #: More than any run needs; keeps every product of two of them an exact 64-bit integer.
 _LARGEST = 2**31 - 1
@@ -65,6 +66,7 @@ class Configuration(BaseModel):
     symmetric: bool = False
     slope: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     frozen: _Names = ()
+    circuits: Annotated[dict[str, float], Field(max_length=100)] | None = None
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, Any] = Field(default_factory=dict)
@@ -94,7 +96,7 @@ class Configuration(BaseModel):
     def trainer_options(self) -> dict[str, Any]:
         """Options of `netsim.Trainer`."""
         names = ("protocol", "loss", "step_size", "mu", "feedback_rate", "decay", "drop", "frozen", "threads")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "circuits": self.circuits or None}
 
     def decisive(self) -> dict[str, Any]:
         """What must be the same when a run is resumed: all but its length, its threads and where data lie.
@@ -103,6 +105,12 @@ class Configuration(BaseModel):
         """
         spare = {"epochs", "threads", "data", "data_dir", "name", "resolved", "versions"}
         return self.model_dump(mode="json", exclude=spare)
+
+    @classmethod
+    def as_decided(cls, before: dict[str, Any]) -> dict[str, Any]:
+        """What `decisive` gave when a run began, with the defaults of the options that are new since."""
+        now = cls().decisive()
+        return {**{key: value for key, value in now.items() if key not in before}, **before}
 
     def to_toml(self) -> str:
         """The text of run.toml; TOML has no null, so what is None is left out."""
@@ -128,6 +136,8 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
         raise OptionError(where + _one_line(error, names or {})) from None
     try:
         specs = architectures.resolve(configuration.net)
+        if configuration.circuits is not None:
+            Components.from_json(configuration.circuits)
     except NetsimError as error:
         raise type(error)(f"{where}{error}") from None
     word = configuration.net.strip().lower()
@@ -241,24 +251,16 @@ _WORDS = {
 
 def _one_line(error: ValidationError, names: dict[str, str]) -> str:
     first = error.errors(include_url=False)[0]
-    key = str(first["loc"][0])
+    key, *within = (str(part) for part in first["loc"] if isinstance(part, str))
     words = _WORDS.get(first["type"])
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in first.get("ctx", {}).items()}
     text = words.format(**bounds) if words else _flat(first["msg"])
-    return f"{names.get(key, key)} is {_shown(first['input'])}: it {text}"
+    name = " ".join([names.get(key, key), *(word[:40] for word in within)])
+    return f"{name} is {_shown(first['input'])}: it {text}"
 
 
 def _flat(text: str) -> str:
     return " ".join(text.split())[:160]
-
-
-def _shown(value: object) -> str:
-    """`value` in an error message: one line, at most about 40 characters."""
-    if isinstance(value, int) and abs(value) >= 10**40:  # printing it may be refused
-        return "a number of more than 40 digits"
-    text = repr(value if not isinstance(value, str) else value[:80])
-    text = re.sub(r"\s+", " ", text)
-    return text if len(text) <= 43 else text[:40] + "..."
 
 
 def differences(before: dict[str, object], now: dict[str, object]) -> Iterable[str]:

@@ -248,6 +248,8 @@ class Trainer:
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
         self.protocol.begin(list(self.net.weighted))
+        if self._imperfection is not None:
+            return self._imperfection.signals(images, labels)
         result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.net.layers}
         for space, offset, part in self._chunks(images):
             number = len(part)
@@ -255,11 +257,15 @@ class Trainer:
             self._output_error(space, labels[offset : offset + number], np.empty(number))
             for layer in reversed(self.net.layers[1:]):
                 space.feedback(layer, Span(0, number, self._workers))
-            for name, array in result.items():
-                array[offset : offset + number] = space.at[name].array(number)
-                if space.at[name].kept is not None:  # a dropped unit stays silent
-                    array[offset : offset + number] *= self.net[name].masks(space.at[name], number)
+            self._collect(result, space, offset, number)
         return result
+
+    def _collect(self, result: dict[str, np.ndarray], space: Workspace, offset: int, number: int) -> None:
+        """Note what the units carry for the images of a chunk; a dropped unit stays silent."""
+        for name, array in result.items():
+            array[offset : offset + number] = space.at[name].array(number)
+            if space.at[name].kept is not None:
+                array[offset : offset + number] *= self.net[name].masks(space.at[name], number)
 
     def _chunks(self, images: np.ndarray):
         """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""

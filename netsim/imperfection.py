@@ -68,17 +68,10 @@ class Imperfection:
         trainer, net = self.trainer, self.trainer.net
         images = check_images(images, net.input_shape)
         labels = check_labels(labels, len(images), net.classes)
-        place = (trainer.epoch, trainer.batch)
-        gates = {n: self._random(*place, n, _GATES) for n in range(len(net.layers))}
-        signals = {n: self._random(*place, n, _SIGNALS) for n in range(len(net.layers))}
+        signals = self._randoms(_SIGNALS)
         loss, wrong = np.empty(len(images)), 0
-        for offset in self._begin(len(images)):
-            chunk = images[offset : offset + self._space.images]
-            span = Span(0, len(chunk), trainer._workers)
-            self._draw(offset)
-            open_gates = self._feedforward(chunk, span, gates)
-            seen = slice(offset, offset + len(chunk))
-            wrong += self._output_error(labels[seen], loss[seen], signals[len(net.layers) - 1])
+        for offset, span, errors, open_gates in self._presented(images, labels, loss, signals):
+            wrong += errors
             for position in range(len(self._layers) - 1, -1, -1):
                 layer = self._layers[position]
                 if layer.name not in trainer._reached:
@@ -89,6 +82,35 @@ class Imperfection:
                 if net.layers[position] is not trainer._lowest:
                     self._feedback(position, span, open_gates, signals[position - 1])
         return trainer._increments, StepResult(float(loss.mean()), wrong / len(images))
+
+    def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """What each unit carries at the end of the feedback phase, as `Trainer.signals`; checked arrays."""
+        random = self._randoms(_SIGNALS)
+        result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self._layers}
+        for offset, span, _, open_gates in self._presented(images, labels, np.empty(len(images)), random):
+            for position in range(len(self._layers) - 1, 0, -1):
+                self._feedback(position, span, open_gates, random[position - 1])
+            self.trainer._collect(result, self._space, offset, span.last)
+        return result
+
+    def _randoms(self, which: int) -> dict[int, np.random.Generator]:
+        """Random numbers of every layer in this batch, by its position."""
+        place = (self.trainer.epoch, self.trainer.batch)
+        return {position: self._random(*place, position, which) for position in range(len(self._layers))}
+
+    def _presented(self, images: np.ndarray, labels: np.ndarray, loss: np.ndarray, signals: dict):
+        """Yield (first image, span, wrong answers, open gates) for chunk after chunk: its feedforward phase and output
+        error are done.
+        """
+        gates = self._randoms(_GATES)
+        for offset in self._begin(len(images)):
+            chunk = images[offset : offset + self._space.images]
+            span = Span(0, len(chunk), self.trainer._workers)
+            self._draw(offset)
+            open_gates = self._feedforward(chunk, span, gates)
+            seen = slice(offset, offset + len(chunk))
+            wrong = self._output_error(labels[seen], loss[seen], signals[len(self._layers) - 1])
+            yield offset, span, wrong, open_gates
 
     def _begin(self, batch: int) -> range:
         """Lay out the weights as they are now; offsets of the chunks."""

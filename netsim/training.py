@@ -229,7 +229,8 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
     if checkpoint is None:
         return Position(), History()
     facts = checkpoint.position
-    changed = list(differences(facts.get("configuration", {}), prepared.configuration.decisive()))
+    before = prepared.configuration.as_decided(facts.get("configuration", {}))
+    changed = list(differences(before, prepared.configuration.decisive()))
     if changed:
         raise RunError(
             f"{run.configuration_path} was changed since the run began ({changed[0]}): "

@@ -124,6 +124,28 @@ def test_a_resumed_trainer_draws_what_an_uninterrupted_one_would():
     assert all(np.array_equal(array, whole[name]) for name, array in net.state().items())
 
 
+@pytest.mark.parametrize(
+    "circuits", [{"gate_leak": 0.3}, {"threshold_spread": 0.3, "error_noise": 0.2, "gate_noise": 0.1}]
+)
+def test_signals_are_those_of_the_imperfect_circuits(circuits):
+    """The increments of full layers are products of the signals shown; those of ideal circuits are others."""
+    net = network("drop .4; full 9; drop .3; full 6; output")
+    images, labels = data()
+    trainer = Trainer(net, circuits=circuits)
+    signals = {name: array.reshape(BATCH, -1) for name, array in trainer.signals(images, labels).items()}
+    ideal = Trainer(net).signals(images, labels)
+    assert all((signals[name] == 0).sum() > 0 for name in ("drop1", "drop2"))
+    increments, _ = trainer.increments(images, labels)
+    x = {"full1": images.reshape(BATCH, -1) * (signals["drop1"] != 0) / np.float32(0.6)}
+    delta = signals["full1"]
+    # every synapse of the lowest layer: the signal times what its input carried
+    np.testing.assert_allclose(increments["full1"], x["full1"].T @ delta, rtol=0, atol=1e-4)
+    assert np.abs(increments["full1"]).max() > 0.1
+    assert np.abs(signals["full1"] - ideal["full1"]).max() > 1e-3
+    again = trainer.signals(images, labels)
+    assert all(np.array_equal(array.reshape(BATCH, -1), signals[name]) for name, array in again.items())
+
+
 def test_frozen_layers_and_masks_are_respected():
     net = Network(NET, SHAPE, CLASSES, seed=1, connectivity=0.5)
     before = {name: array.copy() for name, array in net.state().items()}

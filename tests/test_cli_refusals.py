@@ -101,6 +101,49 @@ def test_a_run_toml_that_is_no_text_or_not_there(data, refused, tmp_path):
     assert "cannot be read" in refused("--config", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "circuits.json: No such file"),
+        ("gate_leak = 1", "circuits.json is not JSON"),
+        ("[1]", "circuits.json must hold a JSON object"),
+        ('{"gate_leek": 0.1}', r"no component is named 'gate_leek' \(did you mean 'gate_leak'\?\)"),
+        ('{"gate_leak": 2}', "gate_leak is 2: it must be from 0 to 1"),
+        ('{"gate_leak": "big"}', "gate_leak is 'big': it must be a number"),
+        ('{"format": "other"}', "circuits.json: expected format"),
+        ('{"format": "netsim circuit calibration", "version": 1}', "the calibration has no gate.width"),
+    ],
+)
+def test_bad_circuits(data, refused, text, words):
+    if text is not None:
+        with open("circuits.json", "w") as file:
+            file.write(text)
+    leaves = () if text is None else ("circuits.json",)
+    assert re.search(words, refused(*SMALL, "--data", data, "--circuits", "circuits.json", leaves=leaves))
+
+
+def test_circuits_that_change_the_error_need_the_hinge_loss(data, refused):
+    with open("noisy.json", "w") as file:
+        file.write('{"error_noise": 0.1}')
+    arguments = [*SMALL, "--data", data, "--loss", "softmax", "--circuits", "noisy.json"]
+    assert "the loss is 'softmax'" in refused(*arguments, leaves=("noisy.json",))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("gate_leek = 0.1", "no component is named 'gate_leek'"),
+        ("gate_leak = 2.0", "gate_leak is 2: it must be from 0 to 1"),
+        ("gate_leak = 'big'", "circuits gate_leak is 'big': it must be a number"),
+    ],
+)
+def test_bad_circuits_in_a_run_toml(data, refused, table, words):
+    with open("run.toml", "w") as file:
+        file.write(f"[circuits]\n{table}")
+    message = refused("--config", "run.toml", leaves=("run.toml",))
+    assert message.startswith("run.toml: ") and words in message
+
+
 def test_resume_refuses(data, refused, capsys):
     assert run(["train", *SMALL, "--data", data, "--out", "run", "--quiet"]) == 0
     capsys.readouterr()

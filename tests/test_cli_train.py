@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import small_runs
 
+import netsim
 from netsim.cli import run
 from netsim.cli.train import OPTION_NAMES, stop_on_signals
 from netsim.configuration import Configuration
@@ -72,7 +73,7 @@ def test_every_option_reaches_the_run(data, capsys):
         "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
         "seed": 9, "threads": 1,
     }  # fmt: skip
-    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir"}
+    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits"}
     arguments = []
     for key, value in options.items():
         arguments += [OPTION_NAMES[key]] if value is True else [OPTION_NAMES[key], str(value)]
@@ -113,6 +114,44 @@ def test_an_authors_parameter_file(data, capsys):
     assert written["net"] == "conv 4 3x3; maxpool 2; output"
     assert (written["name"], written["seed"], written["epochs"]) == ("tiny", 7, 2)
     assert (written["protocol"], written["step_size"], written["slope"]) == ("frfb", 0.05, 0.5)
+
+
+CALIBRATION = {
+    "format": "netsim circuit calibration",
+    "version": 1,
+    "gate": {"width": 0.05, "bias": -0.02, "spread": 0.2, "leak": 0.1, "noise": 0.05},
+    "error": {"width": 0.01, "bias": -0.02, "spread": 0.1, "noise": 0.05},
+}
+
+
+def test_circuits_that_were_calibrated_are_kept_in_the_run_and_need_no_file_again(data, capsys):
+    Path("circuits.json").write_text(json.dumps(CALIBRATION))
+    arguments = ["train", *SMALL, "--data", data, "--quiet", "--out"]
+    assert run([*arguments, "ideal"]) == 0
+    assert run([*arguments, "whole", "--circuits", "circuits.json"]) == 0
+    with open("whole/run.toml", "rb") as file:
+        kept = tomllib.load(file)["circuits"]
+    assert kept["gate_leak"] == 0.1 and kept["error_spread"] == 0.1 and len(kept) == 9
+    os.unlink("circuits.json")
+    assert run(["train", "--config", "whole/run.toml", "--quiet", "--out", "again"]) == 0
+    assert run(["train", "--config", "whole/run.toml", "--quiet", "--out", "longer", "--epochs", "1"]) == 0
+    assert run(["train", "--resume", "longer", "--epochs", "3", "--quiet"]) == 0
+    whole = small_runs.bits_of("whole")
+    assert small_runs.bits_of("again") == small_runs.bits_of("longer") == whole
+    assert small_runs.bits_of("ideal")["metrics.jsonl"] != whole["metrics.jsonl"]
+
+
+def test_ideal_circuits_override_those_of_a_configuration(data, capsys):
+    for name, leak in (("leaky", 0.3), ("ideal", 0)):
+        Path(f"{name}.json").write_text(json.dumps({"gate_leak": leak}))
+    arguments = ["train", *SMALL, "--data", data, "--quiet", "--out"]
+    assert run([*arguments, "plain"]) == 0
+    assert run([*arguments, "leaky", "--circuits", "leaky.json"]) == 0
+    assert run(["train", "--config", "leaky/run.toml", "--circuits", "ideal.json", "--quiet", "--out", "ideal"]) == 0
+    for name in ("plain", "ideal"):
+        assert np.array_equal(*(netsim.load(f"{n}/last.safetensors")["full1"].W for n in ("plain", name)))
+    leaky, plain = (netsim.load(f"{name}/last.safetensors")["full1"].W for name in ("leaky", "plain"))
+    assert not np.array_equal(leaky, plain)
 
 
 def test_quiet_and_loud_runs_are_the_same_bits(data, capsys):

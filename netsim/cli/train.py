@@ -106,6 +106,12 @@ def train(
         str | None,
         _option("--freeze", metavar="LAYERS", panel=_LEARN, help="Layers that do not learn: conv1,conv2."),
     ] = None,
+    circuits: Annotated[
+        Path | None,
+        _option(
+            "--circuits", metavar="FILE", panel=_LEARN, help="Imperfect circuits: JSON that netsim circuit calibrated."
+        ),
+    ] = None,
     seed: Annotated[
         int | None, _option("--seed", metavar="N", panel=_RUN, help="Seed of weights, order and dropout: 0.")
     ] = None,
@@ -141,6 +147,8 @@ def train(
         given["net"] = net_option
     if frozen is not None:
         given["frozen"] = [name.strip() for name in frozen.split(",") if name.strip()]
+    if circuits is not None:
+        given["circuits"] = _components(circuits)
     status = _start(given, out, config, quiet) if resume is None else _resume(resume, given, out, config, quiet)
     if status:
         raise typer.Exit(status)
@@ -230,6 +238,15 @@ def stop_on_signals() -> Iterator:
             signal.signal(number, handler)
 
 
+def _components(path: Path) -> dict[str, float]:
+    """What a file of calibrated circuits says, as run.toml keeps it: so the run no longer needs the file."""
+    from dataclasses import asdict
+
+    from netsim.components import Components
+
+    return asdict(Components.from_json(path))
+
+
 def _is_parameter_file(net: str) -> bool:
     return net.endswith(".txt") and "\n" not in net and "\0" not in net
 
@@ -254,6 +271,6 @@ OPTION_NAMES = {
     "train_images": "--train-images", "protocol": "--protocol", "loss": "--loss", "epochs": "--epochs",
     "batch": "--batch", "step_size": "--step-size", "mu": "--mu", "feedback_rate": "--feedback-rate",
     "decay": "--decay", "drop": "--drop", "connectivity": "--connectivity", "thin_output": "--thin-output",
-    "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "seed": "--seed",
-    "threads": "--threads",
+    "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
+    "seed": "--seed", "threads": "--threads",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from netsim.errors import DataError, OptionError, nearest
+from netsim.errors import DataError, OptionError, nearest, shown
 
 #: First line of what `netsim circuit calibrate` writes.
 FORMAT = "netsim circuit calibration"
@@ -71,8 +71,11 @@ class Components:
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-                raise OptionError(f"{name} is {value!r}: it must be a number")
-            value = float(value)
+                raise OptionError(f"{name} is {shown(value)}: it must be a number")
+            try:
+                value = float(value)
+            except OverflowError:  # a whole number above 1e308
+                value = math.inf
             if name.endswith("_bias"):
                 if not -1 < value < math.inf:
                     raise OptionError(f"{name} is {value:g}: it must be above -1, or the threshold would be below 0")
@@ -101,7 +104,7 @@ class Components:
             return source
         where = "circuits"
         if not isinstance(source, Mapping | str | os.PathLike):
-            raise OptionError(f"circuits is {source!r}: expected components, a mapping of them, or a path")
+            raise OptionError(f"circuits is {shown(source)}: expected components, a mapping of them, or a path")
         if not isinstance(source, Mapping):
             where, source = str(source), _read(Path(source))
         if "format" in source:
@@ -165,7 +168,7 @@ def _read(path: Path) -> Mapping:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 5,000 digits, deep nesting
         raise DataError(f"{path} is not JSON: {error}") from None
     if not isinstance(document, Mapping):
         raise DataError(f"{path} must hold a JSON object")

@@ -46,6 +46,18 @@ class DivergedError(NetsimError, ArithmeticError):
     exit_status = 3
 
 
+def shown(value: object) -> str:
+    """`value` in an error message: one line, at most about 40 characters, whatever it is."""
+    if isinstance(value, int) and abs(value) >= 10**40:  # printing it may be refused
+        return "a number of more than 40 digits"
+    try:
+        text = repr(value[:80] if isinstance(value, str | bytes) else value)
+    except ValueError:  # it holds such a number
+        text = f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= 43 else text[:40] + "..."
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """End of an error message: the nearest known name, or all of them when none is near."""
     known = list(known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from netsim.errors import OptionError, nearest
+from netsim.errors import OptionError, nearest, shown
 
 #: Codes of the kinds in the kernels. 0 is "no draw".
 CODES = {"normal": 1, "uniform": 2, "exponential": 3, "wald": 4}
@@ -17,8 +17,11 @@ NORMAL_REACH = 8.4
 def number(value: object, what: str, low: float = -math.inf, high: float = math.inf) -> float:
     """The value as a finite float in [low, high]; OptionError with one line otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise OptionError(f"{what} is {value!r}: it must be a number")
-    value = float(value)
+        raise OptionError(f"{what} is {shown(value)}: it must be a number")
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number above 1e308
+        raise OptionError(f"{what} is {shown(value)}: it is too large") from None
     if not math.isfinite(value) or not low <= value <= high:
         span = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
         raise OptionError(f"{what} is {value:g}: it must be " + (span if low > -math.inf else "finite"))
@@ -48,7 +51,8 @@ class Distribution:
 
     def __post_init__(self) -> None:
         if not isinstance(self.distribution, str) or self.distribution not in CODES:
-            raise OptionError(f"unknown distribution {self.distribution!r}{nearest(self.distribution, CODES)}")
+            given = shown(self.distribution)
+            raise OptionError(f"unknown distribution {given}{nearest(given, CODES)}")
         keep = object.__setattr__
         keep(self, "scale", number(self.scale, f"scale of the {self.distribution} distribution", 0.0, 1e6))
         if self.distribution == "wald":
@@ -58,7 +62,7 @@ class Distribution:
         elif self.shape is not None:
             raise OptionError(f"shape belongs to the wald distribution, not to {self.distribution}")
         if not isinstance(self.absolute, bool):
-            raise OptionError(f"absolute is {self.absolute!r}: it must be true or false")
+            raise OptionError(f"absolute is {shown(self.absolute)}: it must be true or false")
         if self.maximum is not None:
             keep(self, "maximum", number(self.maximum, "maximum of a distribution", 0.0))
 
@@ -108,7 +112,7 @@ class Distribution:
         names = [field.name for field in fields(cls)]
         for name in table:
             if name not in names:
-                raise OptionError(f"{where} has no entry {name!r}{nearest(name, names)}")
+                raise OptionError(f"{where} has no entry {shown(name)}{nearest(name, names)}")
         for name in ("distribution", "scale"):
             if name not in table:
                 raise OptionError(f'{where} lacks {name}: as in {{distribution = "normal", scale = 0.5}}')

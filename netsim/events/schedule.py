@@ -41,7 +41,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from netsim.errors import DataError, OptionError, nearest
+from netsim.errors import DataError, OptionError, nearest, shown
 from netsim.events.distributions import Distribution, number
 
 EVENTS = ("feedforward", "feedback", "plasticity")
@@ -50,6 +50,9 @@ WEIGHTS = ("batch", "online")
 _TIMES = (*EVENTS, "skew")
 _DRAWS = ("unit_delay", "forward_extension", "feedback_extension")
 _JITTERS = tuple(f"jitter_{event}" for event in EVENTS)
+
+#: Characters of a schedule file: far above any that is meant.
+_LONGEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Schedule:
         for name, known in (("unit", UNITS), ("weights", WEIGHTS)):
             value = getattr(self, name)
             if value not in known:
-                raise OptionError(f"unknown {name} {value!r} of a schedule{nearest(str(value), known)}")
+                raise OptionError(f"unknown {name} {shown(value)} of a schedule{nearest(shown(value), known)}")
         self._keep("layer_delay", number(self.layer_delay, "layer_delay", 0.0, 1e6))
         if self.layer_delay == 0.0:
             raise OptionError("layer_delay is 0: it must be above 0")
@@ -117,13 +120,13 @@ class Schedule:
         self._check_tag()
         for name in ("plasticity_follows", "feedback_first", "overlap"):
             if not isinstance(getattr(self, name), bool):
-                raise OptionError(f"{name} is {getattr(self, name)!r}: it must be true or false")
+                raise OptionError(f"{name} is {shown(getattr(self, name))}: it must be true or false")
         for name in _TIMES:
             self._keep(name, _pairs(getattr(self, name), name, -1e6 if name == "skew" else 0.0))
         for name in (*_JITTERS, *_DRAWS):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Distribution):
-                raise OptionError(f"{name} must be a Distribution or None, got {value!r}")
+                raise OptionError(f"{name} must be a Distribution or None, got {shown(value)}")
         for name in _DRAWS[1:]:
             draw = getattr(self, name)
             if draw is not None and draw.earliest < 0.0:
@@ -153,7 +156,8 @@ class Schedule:
         for table in _TIMES:
             for name, _ in getattr(self, table):
                 if name not in names:
-                    raise OptionError(f"[{table}] of the schedule: no layer {name!r} in the net{nearest(name, names)}")
+                    no_layer = f"no layer {shown(name)} in the net{nearest(name, names)}"
+                    raise OptionError(f"[{table}] of the schedule: {no_layer}")
         top, delay = len(names), self.layer_delay
         forward_phase = self.settling + top * delay if self.forward_phase is None else self.forward_phase
         feedback_phase = self.settling + (top + 1) * delay if self.feedback_phase is None else self.feedback_phase
@@ -226,7 +230,7 @@ class Schedule:
         names = [field.name for field in fields(self)]
         for name in changes:
             if name not in names:
-                raise OptionError(f"a schedule has no field {name!r}{nearest(name, names)}")
+                raise OptionError(f"a schedule has no field {shown(name)}{nearest(name, names)}")
         return replace(self, **changes)
 
     # -------------------------------------------------------------------------------------------- TOML
@@ -261,7 +265,7 @@ class Schedule:
         values = dict(table)
         for name in values:
             if name not in (*names, "jitter"):
-                raise OptionError(f"a schedule has no entry {name!r}{nearest(name, [*names, 'jitter'])}")
+                raise OptionError(f"a schedule has no entry {shown(name)}{nearest(name, [*names, 'jitter'])}")
         for name in _DRAWS:
             if name in values:
                 values[name] = Distribution.from_table(values[name], f"[{name}]")
@@ -274,10 +278,14 @@ class Schedule:
     @classmethod
     def from_toml(cls, text: str, where: str = "the schedule") -> Schedule:
         """From the text of a schedule file. Raises OptionError with one line that names ``where``."""
+        if len(text) > _LONGEST:
+            raise OptionError(f"{where} has more than {_LONGEST:,} characters: it is no schedule")
         try:
-            return cls.from_table(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise OptionError(f"{where} is not TOML: {error}") from None
+            table = tomllib.loads(text)
+        except (ValueError, RecursionError, OverflowError) as error:  # also: deep nesting, a number of 5,000 digits
+            raise OptionError(f"{where} is not TOML: {' '.join(str(error).split())[:160]}") from None
+        try:
+            return cls.from_table(table)
         except OptionError as error:
             raise OptionError(f"{where}: {error}") from None
 
@@ -285,9 +293,11 @@ class Schedule:
     def load(cls, path: str | Path) -> Schedule:
         """From a schedule file. Raises DataError if it cannot be read, OptionError if it is wrong."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            with open(path, encoding="utf-8") as file:
+                text = file.read(_LONGEST + 1)
+        except (OSError, ValueError) as error:  # a NUL byte in a path is a ValueError
+            decoding = isinstance(error, UnicodeDecodeError)
+            reason = "not UTF-8 text" if decoding else getattr(error, "strerror", None) or str(error)
             raise DataError(f"cannot read the schedule {str(path)!r}: {reason}") from None
         return cls.from_toml(text, str(path))
 
@@ -296,8 +306,14 @@ def _pairs(value: object, what: str, low: float) -> tuple[tuple[str, float], ...
     try:
         table = dict(value)  # type: ignore[call-overload]
     except (TypeError, ValueError):
-        raise OptionError(f"{what} must map layer names to times, got {value!r}") from None
-    return tuple(sorted((str(name), number(time, f"{what} of {name}", low, 1e6)) for name, time in table.items()))
+        raise OptionError(f"{what} must map layer names to times, got {shown(value)}") from None
+    return tuple(sorted((str(name), number(time, _of(what, name), low, 1e6)) for name, time in table.items()))
+
+
+def _of(what: str, name: object) -> str:
+    """``feedback of conv1``; a name that no layer can have is quoted and cut, so that the message stays one line."""
+    plain = str(name).isidentifier() and len(str(name)) <= 40
+    return f"{what} of {name if plain else shown(name)}"
 
 
 def _jitters(table: object) -> dict[str, Distribution]:
@@ -308,7 +324,7 @@ def _jitters(table: object) -> dict[str, Distribution]:
     if not table or not set(table) <= set(EVENTS):
         unknown = [name for name in table if name not in EVENTS]
         if "distribution" not in table and len(unknown) < len(table) + (not unknown):
-            raise OptionError(f"[jitter] has no entry {unknown[0]!r}{nearest(unknown[0], EVENTS)}")
+            raise OptionError(f"[jitter] has no entry {shown(unknown[0])}{nearest(unknown[0], EVENTS)}")
         draw = Distribution.from_table(table, "[jitter]")
         return dict.fromkeys(_JITTERS, draw)
     return {f"jitter_{event}": Distribution.from_table(draw, f"[jitter.{event}]") for event, draw in table.items()}

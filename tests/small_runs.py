@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from netsim import configuration, preparation, runs, training
+from netsim import configuration, plots, preparation, runs, training
 
 NET = "conv 4 3x3; maxpool 2; drop .3; full 10; output"
 #: The `netsim` command, as a process of its own that needs no installed script.
@@ -30,6 +35,23 @@ def write_data(path: Path, images: int = 60, classes: int = 3, side: int = 6, se
 def settings(data: str, **options: object) -> configuration.Configuration:
     """Configuration of a small run: 54 images in batches of 8, so that the last batch is ragged."""
     return configuration.build({"net": NET, "data": data, "batch": 8, "epochs": 3, "seed": 5, **options})
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spare this process what takes most of a small run's time: drawing, and waiting for the disk.
+
+    The picture becomes a digest of all that is drawn. Without the waiting a killed process loses nothing, for the
+    system has what was written; what a power cut loses is played in test_runs_crash.py. Processes of their own are
+    not touched by this.
+    """
+
+    def digest(curve: plots.Curve) -> bytes:
+        drawn = json.dumps([curve.protocol, curve.label, list(curve.records)])
+        return hashlib.sha256(drawn.encode()).digest()
+
+    monkeypatch.setattr(plots, "curves", digest)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 def start(folder: Path, data: str, on_event=lambda event: None, stop=lambda: False, **options: object):

@@ -26,7 +26,8 @@ WEIGHTS_AND_METRICS = ("metrics.jsonl", "last.safetensors", "best.safetensors", 
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, monkeypatch):
+    small_runs.hasten(monkeypatch)
     return small_runs.write_data(tmp_path / "small.npz")
 
 

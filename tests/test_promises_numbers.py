@@ -15,6 +15,11 @@ from netsim.errors import DivergedError, GeometryError, OptionError
 NET = "conv 3 3x3; maxpool 2; drop .2; full 6; output"
 
 
+@pytest.fixture(autouse=True)
+def hastened(monkeypatch):
+    small_runs.hasten(monkeypatch)
+
+
 def save(tmp_path, images, labels) -> str:
     np.savez(tmp_path / "odd.npz", images=np.asarray(images), labels=np.asarray(labels))
     return f"npz:{tmp_path / 'odd.npz'}"

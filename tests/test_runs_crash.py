@@ -1,21 +1,22 @@
-"""A process that dies, or a disk that fills, at every single write of a run: nothing saved is lost.
+"""A process that dies, a power cut, or a disk that fills, at every single write of a run: nothing saved is lost.
 
 Every call that changes the disk (write, fsync, rename) is counted; for each number n, a run is stopped at its n-th
-call and then resumed. The result must be the bits of a run that nothing stopped.
+call and then resumed. It must go on from the newest checkpoint that was saved, and end with the bits of a run that
+nothing stopped.
 """
 
 import builtins
 import errno
-import hashlib
-import json
 import os
+import stat
 
 import pytest
 import small_runs
 
-from netsim import plots, training
+from netsim import runs, training
 from netsim.errors import RunError
 from netsim.runs import checkpoints, durable
+from netsim.training_events import Started
 
 
 class Crash(BaseException):
@@ -27,31 +28,70 @@ class Disk:
 
     def __init__(self, monkeypatch, failure):
         self.acts, self.at, self.failure = [], None, failure
-        self.monkeypatch = monkeypatch
-        for name in ("replace", "fsync"):
-            self.wrap(os, name)
+        self.real_fsync, self.real_replace = os.fsync, os.replace
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "replace", self.replace)
         monkeypatch.setattr(durable, "open", self.open, raising=False)
-
-    def wrap(self, owner, name):
-        real = getattr(owner, name)
-
-        def act(*args, **kwargs):
-            self.count(name)
-            return real(*args, **kwargs)
-
-        self.monkeypatch.setattr(owner, name, act)
 
     def count(self, what):
         self.acts.append(what)
         if len(self.acts) - 1 == self.at:
             raise self.failure()
 
-    def open(self, path, mode="r", **kwargs):
+    def fsync(self, descriptor):
+        self.count("fsync")
+        self.real_fsync(descriptor)
+
+    def replace(self, source, target):
+        self.count("replace")
+        self.real_replace(source, target)
+
+    def open(self, path, mode, **kwargs):
         self.count("open")
-        file = builtins.open(path, mode, **kwargs)  # noqa: SIM115 (the caller closes it)
-        if mode not in ("wb", "ab"):
-            return file
-        return Torn(file, self)
+        return Torn(builtins.open(path, mode, **kwargs), self)
+
+
+class Power(Disk):
+    """A disk that a power cut leaves only what was synced: contents, and names where their folder was synced."""
+
+    def __init__(self, monkeypatch, failure):
+        super().__init__(monkeypatch, failure)
+        self.paths = {}  # descriptor -> path
+        self.synced = {}  # path -> the part of its content that is safe, where not all of it is
+        self.renames = []  # (from, to, content that stood there or None), since the folder was synced
+
+    def open(self, path, mode, **kwargs):
+        safe = path.read_bytes() if mode == "ab" and path.exists() else b""
+        file = super().open(path, mode, **kwargs)
+        self.paths[file.fileno()] = path
+        self.synced[path] = safe
+        return file
+
+    def fsync(self, descriptor):
+        super().fsync(descriptor)
+        path = self.paths.get(descriptor)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            self.renames.clear()
+        else:
+            self.synced.pop(path, None)
+
+    def replace(self, source, target):
+        before = target.read_bytes() if target.exists() else None
+        super().replace(source, target)
+        self.renames.append((source, target, before))
+        if source in self.synced:
+            self.synced[target] = self.synced.pop(source)
+        else:
+            self.synced.pop(target, None)
+
+    def cut(self, names_too):
+        """Take away what was not synced; with `names_too` the renames as well."""
+        for path, safe in self.synced.items():
+            path.write_bytes(safe)
+        for source, target, before in reversed(self.renames if names_too else []):
+            os.replace(target, source)
+            if before is not None:
+                target.write_bytes(before)
 
 
 class Torn:
@@ -81,17 +121,32 @@ class Torn:
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    # A picture that is cheap to draw and still shows every record.
-    def drawn(curve):
-        return hashlib.sha256(json.dumps(curve.records).encode()).digest()
-
-    monkeypatch.setattr(plots, "curves", drawn)
+    small_runs.hasten(monkeypatch)
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)  # a checkpoint after every batch
     monkeypatch.setattr(training, "CURVES_SECONDS", 0.0)
     return small_runs.write_data(tmp_path / "small.npz", images=20)
 
 
 OPTIONS = {"net": "full 4; output", "epochs": 2, "batch": 8, "validation": 4}
+
+
+class Saved:
+    """Notes where the run stood at each checkpoint that was saved to its end, and where a resumed run goes on."""
+
+    def __init__(self, monkeypatch):
+        self.newest = (0, 0)
+        save = runs.Run.save
+
+        def noted(run, checkpoint):
+            save(run, checkpoint)
+            self.newest = (checkpoint.position["epoch"], checkpoint.position["images"])
+
+        monkeypatch.setattr(runs.Run, "save", noted)
+
+    def check(self, event):
+        """Event handler of the resumed run."""
+        if isinstance(event, Started):
+            assert (event.done, event.images) >= self.newest
 
 
 def acts_of_a_whole_run(tmp_path, data, monkeypatch):
@@ -103,23 +158,29 @@ def acts_of_a_whole_run(tmp_path, data, monkeypatch):
     return len(disk.acts), small_runs.bits(tmp_path / "whole")
 
 
-def test_a_crash_at_every_write(tmp_path, data, monkeypatch):
+@pytest.mark.parametrize("how", ["killed", "power cut", "power cut, renames lost"])
+def test_a_crash_at_every_write(tmp_path, data, monkeypatch, how):
     number, whole = acts_of_a_whole_run(tmp_path, data, monkeypatch)
-    begun = 0
+    begun, positions = 0, set()
     for at in range(number):
         folder = tmp_path / f"crash{at}"
         with monkeypatch.context() as patch:
-            disk = Disk(patch, Crash)
+            saved = Saved(patch)
+            disk = (Disk if how == "killed" else Power)(patch, Crash)
             disk.at = at
             with pytest.raises(Crash):
                 small_runs.start(folder, data, **OPTIONS)
+        if how != "killed":
+            disk.cut(names_too=how == "power cut, renames lost")
         if (folder / "run.toml").exists():
             begun += 1
-            small_runs.resume(folder)
+            positions.add(saved.newest)
+            small_runs.resume(folder, saved.check)
         else:  # killed before there was a run: the folder can be used for a new one
             small_runs.start(folder, data, **OPTIONS)
         assert small_runs.bits(folder) == whole, f"act {at}"
     assert begun > number - 10
+    assert len(positions) == 7  # before any batch, and after each batch and epoch (2 batches an epoch)
 
 
 def test_a_second_crash_while_resuming(tmp_path, data, monkeypatch):
@@ -148,6 +209,7 @@ def test_a_refusing_disk_is_one_line_and_loses_nothing(tmp_path, data, monkeypat
         with monkeypatch.context() as patch:
             disk = Disk(patch, lambda: OSError(number, os.strerror(number)))
             disk.at = at
+            saved = Saved(patch)
             with pytest.raises(RunError) as refusal:
                 small_runs.start(folder, data, **OPTIONS)
         message = str(refusal.value)
@@ -160,7 +222,7 @@ def test_a_refusing_disk_is_one_line_and_loses_nothing(tmp_path, data, monkeypat
             if (folder / f"{name}.safetensors").exists():
                 checkpoints.load(folder / f"{name}.safetensors")
         if (folder / "run.toml").exists():
-            small_runs.resume(folder)
+            small_runs.resume(folder, saved.check)
         else:
             small_runs.start(folder, data, **OPTIONS)
         assert small_runs.bits(folder) == whole, f"act {at}"

@@ -1,10 +1,12 @@
 """Run folders: names, the lock, damaged checkpoints, folders that vanish."""
 
+import errno
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -78,6 +80,33 @@ def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be made"):
         runs.create(tmp_path / "file" / "run", "")
+
+
+def test_a_new_folder_survives_a_power_cut_with_its_parents(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def noted(descriptor):
+        synced.append((os.fstat(descriptor).st_dev, os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    runs.create(tmp_path / "a" / "b" / "run", "").close()
+    for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "run"):
+        assert (folder.stat().st_dev, folder.stat().st_ino) in synced, folder
+
+
+def test_a_file_system_that_cannot_sync_folders_is_no_reason_to_stop(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refused(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "cannot sync a folder")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refused)
+    runs.create(tmp_path / "run", "a = 1\n").close()
+    assert runs.find(tmp_path / "run").configuration() == "a = 1\n"
 
 
 # The lock

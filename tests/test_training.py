@@ -14,7 +14,8 @@ from netsim.training_events import EpochDone, Notice, Started, Stepped
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path, monkeypatch):
+    small_runs.hasten(monkeypatch)
     return small_runs.write_data(tmp_path / "small.npz")
 
 

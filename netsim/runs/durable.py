@@ -47,15 +47,32 @@ def refusals(path: Path, doing: str = "cannot be written") -> Iterator[None]:
         raise RunError(f"{str(path)!r} {doing}: {error}") from error
 
 
+#: What a file system answers that cannot sync folders, or lets nobody open this one: no reason to stop a run.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut (a no-op where folders cannot be opened)."""
+    """Make renames in `folder` survive a power cut (a no-op where folders cannot be opened or synced)."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its missing parents so that they survive a power cut. Raises `RunError`."""
+    with refusals(folder, "cannot be made"):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in reversed(missing):
+            sync_folder(path.parent)
 
 
 def write(path: Path, content: bytes, *, keep: Path | None = None) -> None:

@@ -37,8 +37,7 @@ def create(path: Path | str, configuration: str) -> Run:
     A folder that exists must hold no run and no other files. Raises `RunError`.
     """
     run = Run(path)
-    with durable.refusals(run.path, "cannot be made"):
-        run.path.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(run.path)
     run.lock()
     try:
         with durable.refusals(run.path, "cannot be read"):

@@ -33,7 +33,7 @@ DROP_MODES = ("sample", "batch", "off")
 #: The sum over a batch of the increments of tied layers is cut into so many parts, whatever the number of threads; ...
 _PARTS = 16
 #: ... into fewer where the parts of a layer would hold more than so many numbers.
-_PART_NUMBERS = 1 << 22
+_PART_NUMBERS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +204,18 @@ class Trainer:
         else:
             layer.hebbian(below, own, self._increments[layer.name].reshape(-1), first == 0, span)
 
+    def _part_edges(self, batch: int) -> list[int]:
+        """Where the parts of a batch begin, and its end. They depend on the batch alone, and so do all sums."""
+        number = min(self._most_parts, batch)
+        return [part * batch // number for part in range(number + 1)]
+
     def _begin_parts(self, batch: int) -> list[tuple[int, int]]:
         """Cut a batch into parts; make room for the sum of each, in every tied layer that learns."""
-        number = min(self._most_parts, batch)
+        edges = self._part_edges(batch)
         for layer in self._learning:
-            if layer.by_image and len(self._parts.get(layer.name, ())) < number:
-                self._parts[layer.name] = np.empty((number, layer.W.size), np.float32)
-        return [(part * batch // number, (part + 1) * batch // number) for part in range(number)]
+            if layer.by_image and len(self._parts.get(layer.name, ())) < len(edges) - 1:
+                self._parts[layer.name] = np.empty((len(edges) - 1, layer.W.size), np.float32)
+        return list(itertools.pairwise(edges))
 
     def _add_parts(self, number: int) -> None:
         """The increment of each tied layer is the sum of its parts, one after another."""
@@ -270,15 +275,26 @@ class Trainer:
     def _chunks(self, images: np.ndarray):
         """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""
         net, workers = self.net, self._workers
-        size = min(self._chunk or chunk_size(net.layers, net.input_shape, len(images)), len(images))
+        edges = self._chunk_edges(len(images))
+        size = max(b - a for a, b in itertools.pairwise(edges))
         if self._space is None or self._space.images < size:
             self._space = Workspace(net.layers, net.input_shape, size)
         for layer in net.weighted:
             layer.prepare(workers, feedback=INPUT not in layer.parents)
-        for offset in range(0, len(images), size):
-            part = images[offset : offset + size]
+        for offset, end in itertools.pairwise(edges):
+            part = images[offset:end]
             for position, layer in enumerate(net.layers):
                 if layer.kind == "drop":
                     stream = chance.key(self.seed, self.epoch, self.batch, position)
                     layer.draw(self._space.at[layer.name], self.drop, stream, offset)
             yield self._space, offset, part
+
+    def _chunk_edges(self, batch: int) -> list[int]:
+        """Where the chunks of a batch begin, and its end: whole parts, enough of them for all threads."""
+        if self._chunk:
+            return [*range(0, batch, self._chunk), batch]
+        edges, threads = self._part_edges(batch), self._workers.threads
+        number = len(edges) - 1
+        size = chunk_size(self.net.layers, self.net.input_shape, batch)
+        parts = -(-size * number // batch)
+        return [*edges[: -1 : -(-parts // threads) * threads], batch]

@@ -22,7 +22,7 @@ from netsim.layers import Downward, Layer
 _CHUNK_BYTES = 16 << 20
 
 #: Images that a thread takes through a stage at once.
-_BLOCK = 4
+_BLOCK = 8
 
 
 class Workspace:
@@ -73,7 +73,8 @@ class Workspace:
                 for layer in stage:
                     layer.feedforward(self.parents(layer), self.at[layer.name], span)
 
-            self.run(stage, rise, [(0, number)], workers)
+            blocks = [(first, min(first + _BLOCK, number)) for first in range(0, number, _BLOCK)]
+            self.run(stage, rise, blocks, workers)
 
     def feedback(self, layer: Layer, span: Span) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2)."""
@@ -82,22 +83,16 @@ class Workspace:
     def run(
         self, stage: tuple[Layer, ...], work: Callable[[Span], None], parts: list[tuple[int, int]], workers: Workers
     ) -> None:
-        """Call ``work`` on spans that cover the images of ``parts``.
-
-        The images of a part are worked on in order, by one thread if there are several parts.
-        """
+        """Call ``work`` on spans that cover the images of ``parts``; those of a part in order, by one thread."""
         if not stage[0].by_image:
             work(Span(parts[0][0], parts[-1][1], workers))
             return
 
-        def blocks(first: int, last: int) -> None:
+        def of_part(first: int, last: int) -> None:
             for block in range(first, last, _BLOCK):
                 work(Span(block, min(block + _BLOCK, last)))
 
-        if len(parts) == 1:
-            workers.run(lambda a, b: blocks(parts[0][0] + a, parts[0][0] + b), parts[0][1] - parts[0][0], _BLOCK)
-        else:
-            workers.run_tasks([lambda a=a, b=b: blocks(a, b) for a, b in parts])
+        workers.run_tasks([lambda a=a, b=b: of_part(a, b) for a, b in parts])
 
 
 def _borders(layers: tuple[Layer, ...]) -> dict[str, Border]:

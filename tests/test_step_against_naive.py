@@ -1,6 +1,8 @@
 """The engine's step against the float64 twin: scores, delta of every layer, the change of every W and R."""
 
 import dataclasses
+import threading
+import time
 
 import agreement
 import numpy as np
@@ -208,6 +210,34 @@ def test_the_same_bits_for_any_number_of_threads_and_any_chunk(case, chunk, monk
         for name, array in state.items():
             np.testing.assert_array_equal(other_state[name], array, err_msg=f"{name}, {threads} threads")
     assert max(tasks) > 3, "nothing was divided"
+
+
+@pytest.mark.parametrize("chunk", [None, 10, 40])
+def test_no_two_threads_add_to_one_sum(chunk, monkeypatch):
+    """Parts of a batch that are larger than what a thread takes at once: their images come in order, one by one."""
+    monkeypatch.setattr("netsim.engine._PARTS", 3)
+    monkeypatch.setattr("netsim.workspace._BLOCK", 2)
+    case = Case("conv 4 3x3; maxpool 2; full 5; output", batch=40)
+    net = case.network()
+    layer, adding, spans, lock = net["conv1"], set(), {}, threading.Lock()
+    hebbian = layer.hebbian
+
+    def watched(below, own, increment, fresh, span):
+        address = increment.ctypes.data
+        with lock:
+            assert address not in adding, "two threads at once"
+            adding.add(address)
+            spans.setdefault(address, []).append(fresh)
+        time.sleep(0.001)
+        hebbian(below, own, increment, fresh, span)
+        with lock:
+            adding.remove(address)
+
+    monkeypatch.setattr(layer, "hebbian", watched)
+    case.train(net, threads=4, chunk=chunk).step(*agreement.draw_batch(case, np.random.default_rng(0)))
+    assert len(spans) == 3
+    assert all(fresh == [True] + [False] * (len(fresh) - 1) for fresh in spans.values())
+    assert sum(map(len, spans.values())) >= 20
 
 
 # ------------------------------------------------------------------------------------ random architectures

@@ -14,7 +14,7 @@ import platform
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -35,6 +35,21 @@ _Names = Annotated[
     Field(strict=False, max_length=1_000),
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
 ]
+
+
+class Source(BaseModel):
+    """Where the first weights of a run come from, when not drawn: see `netsim.inheritance`.
+
+    run: its folder. checkpoint: "best" or "last". sha256: of that file. untie, reinit: layers, by their names there.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    run: _Text
+    checkpoint: Literal["best", "last"] = "best"
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    untie: _Names = ()
+    reinit: _Names = ()
 
 
 class Configuration(BaseModel):
@@ -67,6 +82,7 @@ class Configuration(BaseModel):
     slope: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     frozen: _Names = ()
     circuits: Annotated[dict[str, float], Field(max_length=100)] | None = None
+    source: Source | None = None
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, Any] = Field(default_factory=dict)
@@ -99,12 +115,12 @@ class Configuration(BaseModel):
         return {**{name: getattr(self, name) for name in names}, "circuits": self.circuits or None}
 
     def decisive(self) -> dict[str, Any]:
-        """What must be the same when a run is resumed: all but its length, its threads and where data lie.
+        """What must be the same when a run is resumed: all but its length, its threads and where files lie.
 
-        The data themselves are compared by their digest, so files may move.
+        Data and the checkpoint of a source are compared by their digests, so files may move.
         """
-        spare = {"epochs", "threads", "data", "data_dir", "name", "resolved", "versions"}
-        return self.model_dump(mode="json", exclude=spare)
+        spare = dict.fromkeys(("epochs", "threads", "data", "data_dir", "name", "resolved", "versions"), True)
+        return self.model_dump(mode="json", exclude={**spare, "source": {"run"}})
 
     @classmethod
     def as_decided(cls, before: dict[str, Any]) -> dict[str, Any]:
@@ -246,6 +262,10 @@ _WORDS = {
     "tuple_type": "must be a list of names",
     "too_long": "has more than {max_length} entries",
     "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "missing": "must be given",
+    "extra_forbidden": "is no key there",
+    "literal_error": "must be {expected}",
 }
 
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
-from netsim import evaluation, plots
+from netsim import evaluation, inheritance, plots
 from netsim.configuration import differences, parse
 from netsim.errors import DivergedError, NetsimError, RunError
 from netsim.preparation import Prepared
@@ -224,10 +224,17 @@ def _draw(prepared: Prepared, run: Run, history: History) -> None:
 
 
 def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, History]:
-    """Put net and position where the newest whole checkpoint of `run` has them."""
+    """Put net and position where the newest whole checkpoint of `run` has them.
+
+    A new run that starts from another's weights saves them first: from then on it needs that run no more.
+    """
     checkpoint = run.restore(lambda text: on_event(Notice(text)))
     if checkpoint is None:
-        return Position(), History()
+        position, history = Position(), History()
+        if prepared.configuration.source is not None:
+            on_event(Notice(inheritance.inherit(prepared.network, prepared.configuration.source)))
+            run.save(_checkpoint(prepared, position, history, run))
+        return position, history
     facts = checkpoint.position
     before = prepared.configuration.as_decided(facts.get("configuration", {}))
     changed = list(differences(before, prepared.configuration.decisive()))

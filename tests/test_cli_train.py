@@ -73,7 +73,7 @@ def test_every_option_reaches_the_run(data, capsys):
         "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
         "seed": 9, "threads": 1,
     }  # fmt: skip
-    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits"}
+    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits", "source"}
     arguments = []
     for key, value in options.items():
         arguments += [OPTION_NAMES[key]] if value is True else [OPTION_NAMES[key], str(value)]

@@ -28,7 +28,7 @@ def _option(*names: str, help: str, metavar: str | None = None, panel: str | Non
     return typer.Option(*names, help=help, metavar=metavar, show_default=False, rich_help_panel=panel)
 
 
-_DATA, _LEARN, _RUN = "Data", "Learning", "Run"
+_DATA, _LEARN, _RUN, _FROM = "Data", "Learning", "Run", "From another run"
 
 
 def train(
@@ -123,6 +123,21 @@ def train(
         Path | None,
         _option("--out", metavar="DIR", panel=_RUN, help="Run folder: runs/NET-DATA-PROTOCOL-seedN."),
     ] = None,
+    source: Annotated[
+        Path | None,
+        _option("--from", metavar="RUN", panel=_FROM, help="Start from that run's weights, with its net and options."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, _option("--checkpoint", metavar="C", panel=_FROM, help="Its best (default) or last weights.")
+    ] = None,
+    untie: Annotated[
+        str | None,
+        _option("--untie", metavar="LAYERS", panel=_FROM, help="Tied filters become untied copies: conv2,.. or all."),
+    ] = None,
+    reinit: Annotated[
+        str | None,
+        _option("--reinit", metavar="LAYERS", panel=_FROM, help="Drawn anew: names, all, rest (not untied, frozen)."),
+    ] = None,
     resume: Annotated[
         Path | None,
         _option("--resume", metavar="RUN", panel=_RUN, help="Go on with a run; --epochs makes it longer."),
@@ -145,20 +160,36 @@ def train(
         raise OptionError("the net is given twice: as NET and as --net")
     if net_option is not None:
         given["net"] = net_option
+    given.pop("source", None)
     if frozen is not None:
-        given["frozen"] = [name.strip() for name in frozen.split(",") if name.strip()]
+        given["frozen"] = _split(frozen)
     if circuits is not None:
         given["circuits"] = _components(circuits)
-    status = _start(given, out, config, quiet) if resume is None else _resume(resume, given, out, config, quiet)
+    inherited = {"checkpoint": checkpoint, "untie": untie, "reinit": reinit}
+    inherited = {key: value for key, value in inherited.items() if value is not None}
+    if source is not None:
+        inherited["run"] = source
+    elif inherited:
+        raise OptionError(f"--{next(iter(inherited))} goes with --from RUN, the run to start from")
+    if resume is None:
+        status = _start(given, inherited, out, config, quiet)
+    else:
+        status = _resume(resume, {**given, **({"source": source} if source else {})}, out, config, quiet)
     if status:
         raise typer.Exit(status)
 
 
-def _start(given: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
-    from netsim import configuration, preparation, runs
+def _split(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _start(given: dict, inherited: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+    from netsim import configuration, inheritance, preparation, runs
 
     values, notices = {}, ()
-    if config is not None:
+    if inherited:
+        values = _inherited(given, inherited, config)
+    elif config is not None:
         values = configuration.read(config)
         for information in ("resolved", "versions"):
             values.pop(information, None)
@@ -170,9 +201,27 @@ def _start(given: dict, out: Path | None, config: Path | None, quiet: bool) -> i
             values, given = {**values, **options}, {k: v for k, v in given.items() if k != "net"}
     values = configuration.absolute_paths({**values, **given})
     prepared = preparation.prepare(configuration.build(values, names=OPTION_NAMES))
+    if prepared.configuration.source is not None:  # what is wrong with it is told before a folder is made
+        inheritance.inherit(prepared.network, prepared.configuration.source)
     path = runs.new_path(prepared.configuration.run_name) if out is None else out
     with runs.create(path, prepared.configuration.to_toml()) as run:
         return _train(prepared, run, quiet, notices)
+
+
+def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
+    """Values of a run that starts from another: its options, the net with layers untied. Layers go by its names."""
+    from netsim import inheritance
+
+    for name, there in (("NET", "net" in given), ("--config", config is not None)):
+        if there:
+            raise OptionError(f"{name} cannot go with --from: net and options are those of that run")
+    layers = {key: _split(inherited[key]) for key in ("untie", "reinit") if key in inherited}
+    for key, names in layers.items():
+        if not names:
+            raise OptionError(f"--{key} names no layer")
+    return inheritance.settings(
+        inherited["run"], inherited.get("checkpoint", "best"), freeze=given.pop("frozen", ()), **layers
+    )
 
 
 def _resume(path: Path, given: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
@@ -272,5 +321,5 @@ OPTION_NAMES = {
     "batch": "--batch", "step_size": "--step-size", "mu": "--mu", "feedback_rate": "--feedback-rate",
     "decay": "--decay", "drop": "--drop", "connectivity": "--connectivity", "thin_output": "--thin-output",
     "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
-    "seed": "--seed", "threads": "--threads",
+    "source": "--from", "seed": "--seed", "threads": "--threads",
 }  # fmt: skip

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.kernels.jit import compiled, inlined
+from netsim.kernels.jit import LANES, compiled, inlined, intrinsic, ir, types
+from netsim.kernels.vectors import BYTES, INT, WORDS, over_lanes, pointers, splat
 
 _WORD = (1 << 64) - 1
 _GAMMA, _FIRST, _SECOND, _STRIDE = (
@@ -50,8 +51,40 @@ def bits(stream, unit):
     return (word ^ (word >> S31)) >> S32
 
 
+@intrinsic
+def _keep(typing, kept, stream, limit, unit, at, length):
+    """kept[at + c] = 1 where the `bits` of unit + c in the stream reach ``limit``, else 0, for ``length`` units."""
+
+    def generate(context, builder, signature, values):
+        (kept,) = pointers(context, builder, signature, values, 1)
+        stream, limit, unit, at, length = values[1:]
+        begin = builder.add(builder.add(stream, builder.mul(unit, _word(_STRIDE))), _word(_GAMMA))
+        steps = ir.Constant(WORDS, [_word(lane * _STRIDE & _WORD) for lane in range(LANES)])
+        limits = splat(builder, limit)
+
+        def shifted(word, places):
+            return builder.lshr(word, ir.Constant(WORDS, [_word(places)] * LANES))
+
+        def body(lanes, offset):
+            word = builder.add(splat(builder, builder.add(begin, builder.mul(offset, _word(_STRIDE)))), steps)
+            for places, factor in ((30, _FIRST), (27, _SECOND)):
+                factors = ir.Constant(WORDS, [_word(factor)] * LANES)
+                word = builder.mul(builder.xor(word, shifted(word, places)), factors)
+            word = shifted(builder.xor(word, shifted(word, 31)), 32)
+            keeps = builder.zext(builder.icmp_unsigned(">=", word, limits), BYTES)
+            lanes.store(keeps, builder.gep(kept, [builder.add(at, offset)]))
+
+        over_lanes(builder, length, body)
+        return context.get_dummy_value()
+
+    return types.void(kept, types.uint64, types.uint64, types.uint64, types.int64, types.int64), generate
+
+
+def _word(value: int) -> ir.Constant:
+    return ir.Constant(INT, value)
+
+
 @compiled
 def kept_units(kept, stream, limit, begin, first, last):
     """kept[u] = 1 where the bits of unit begin + u reach ``limit``, else 0, for u in [first, last). kept : uint8."""
-    for unit in range(first, last):
-        kept[unit] = bits(stream, np.uint64(begin + unit)) >= limit
+    _keep(kept, stream, limit, np.uint64(begin + first), first, last - first)

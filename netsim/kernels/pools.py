@@ -6,8 +6,10 @@ in its window, row-major.
 
 from __future__ import annotations
 
-from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
-from netsim.kernels.vectors import CODE, CODES, VECTOR, constant, function, number, over_lanes, splat
+import numpy as np
+
+from netsim.kernels.jit import cgutils, compiled, intrinsic, ir, types
+from netsim.kernels.vectors import CODE, CODES, VECTOR, constant, gated, number, over_lanes, pointers, splat
 
 
 @intrinsic
@@ -15,10 +17,7 @@ def _largest(typing, below, own, winner, corner, at, mark, channels, window, b_r
     """own[at + c], winner[mark + c] = the largest of the window at ``corner`` and its place, for every channel c."""
 
     def generate(context, builder, signature, values):
-        below, own, winner = (
-            context.make_array(kind)(context, builder, value).data
-            for kind, value in zip(signature.args[:3], values[:3], strict=True)
-        )
+        below, own, winner = pointers(context, builder, signature, values, 3)
         corner, at, mark, channels, window, b_row = values[3:]
         best, place = cgutils.alloca_once(builder, VECTOR), cgutils.alloca_once(builder, CODES)
 
@@ -57,14 +56,10 @@ def _signals_of_windows(
     """
 
     def generate(context, builder, signature, values):
-        below, own, winner, also = (
-            context.make_array(kind)(context, builder, value).data
-            for kind, value in zip(signature.args[:4], values[:4], strict=True)
-        )
+        below, own, winner, also = pointers(context, builder, signature, values, 4)
         at, source, mark, o_row, w_row, channels, rows, columns = values[4:12]
         code, code_row, code_column, use_also, gate, slope = values[12:]
         signal = cgutils.alloca_once(builder, VECTOR)
-        absolute = function(builder, f"llvm.fabs.v{LANES}f32", VECTOR, [VECTOR])
         yes = builder.icmp_signed("!=", use_also, number(0))
         gates = builder.icmp_signed("!=", gate, number(0))
 
@@ -84,9 +79,7 @@ def _signals_of_windows(
                 builder.store(builder.fadd(builder.load(signal), passed), signal)
             target = builder.gep(below, [here])
             with builder.if_then(gates):
-                is_open = builder.fcmp_ordered("<", builder.call(absolute, [lanes.load(target)]), constant(1.0))
-                scaled = builder.fmul(splat(builder, slope), builder.load(signal))
-                builder.store(builder.select(is_open, scaled, constant(0.0)), signal)
+                builder.store(gated(builder, lanes.load(target), builder.load(signal), slope), signal)
             lanes.store(builder.load(signal), target)
 
         over_lanes(builder, channels, body)
@@ -115,21 +108,36 @@ def pool_feedforward(
 
 
 @compiled
+def _windows_at(x, windows, window, stride):
+    """(first window that covers pixel x, number of windows that do): x - high <= stride * number <= x + low."""
+    low, high = (window - 1) // 2, window // 2
+    begin = max(0, -((high - x) // stride))
+    return begin, max(0, min(windows - 1, (x + low) // stride) + 1 - begin)
+
+
+@compiled
+def _windows_over(pixels, windows, window, stride):
+    """`_windows_at` of every pixel."""
+    begins, covers = np.empty(pixels, np.int64), np.empty(pixels, np.int64)
+    for x in range(pixels):
+        begins[x], covers[x] = _windows_at(x, windows, window, stride)
+    return begins, covers
+
+
+@compiled
 def pool_feedback(
     below, b_image, b_row, b_origin, b_height, b_width, own, o_image, o_row, o_origin, winner,
     height, width, channels, window, stride, also, use_also, gate, slope, first, last,
 ):  # fmt: skip
     """below <- gate * (sum of the signals of the windows that each unit won [+ also])."""
-    low, high = (window - 1) // 2, window // 2
-    w_row = width * channels
+    low, w_row = (window - 1) // 2, width * channels
+    # for every column below: the first window that covers it, and how many do
+    begins, covers = _windows_over(b_width, width, window, stride)
     for image in range(first, last):
         for y in range(b_height):
-            # windows whose rows cover y: y - high <= stride * row <= y + low
-            row = max(0, -((high - y) // stride))
-            rows = max(0, min(height - 1, (y + low) // stride) + 1 - row)
+            row, rows = _windows_at(y, height, window, stride)
             for x in range(b_width):
-                column = max(0, -((high - x) // stride))
-                columns = max(0, min(width - 1, (x + low) // stride) + 1 - column)
+                column, columns = begins[x], covers[x]
                 at = image * b_image + b_origin + y * b_row + x * channels
                 source = image * o_image + o_origin + row * o_row + column * channels
                 mark = ((image * height + row) * width + column) * channels

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from netsim.kernels.jit import LANES, cgutils, ir
 
-FLOAT, INT, CODE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+FLOAT, INT, CODE, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
 VECTOR = ir.VectorType(FLOAT, LANES)
 CODES = ir.VectorType(CODE, LANES)
+BYTES = ir.VectorType(BYTE, LANES)
+WORDS = ir.VectorType(INT, LANES)
 MASK = ir.VectorType(ir.IntType(1), LANES)
+
+#: What LLVM calls a vector's elements, and how many bytes one has.
+_ELEMENTS = {str(FLOAT): ("f32", 4), str(CODE): ("i32", 4), str(BYTE): ("i8", 1)}
 
 
 def number(value: int) -> ir.Constant:
@@ -49,22 +54,37 @@ class Lanes:
         return self.builder.bitcast(self.builder.gep(pointer, [number(vector * LANES)]), kind.as_pointer())
 
     def load(self, pointer, vector=0, kind=VECTOR):
-        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4)
+        pointer, (name, size) = self._at(pointer, vector, kind), _ELEMENTS[str(kind.element)]
         if self.masks is None:
-            return self.builder.load(pointer, align=align.constant)
-        name = f"llvm.masked.load.v{LANES}{'f32' if kind is VECTOR else 'i32'}.p0"
+            return self.builder.load(pointer, align=size)
+        align, name = ir.Constant(ir.IntType(32), size), f"llvm.masked.load.v{LANES}{name}.p0"
         load = function(self.builder, name, kind, [kind.as_pointer(), align.type, MASK, kind])
         return self.builder.call(load, [pointer, align, self.masks[vector], ir.Constant(kind, None)])
 
     def store(self, value, pointer, vector=0):
         kind = value.type
-        pointer, align = self._at(pointer, vector, kind), ir.Constant(ir.IntType(32), 4)
+        pointer, (name, size) = self._at(pointer, vector, kind), _ELEMENTS[str(kind.element)]
         if self.masks is None:
-            self.builder.store(value, pointer, align=align.constant)
+            self.builder.store(value, pointer, align=size)
             return
-        name = f"llvm.masked.store.v{LANES}{'f32' if kind == VECTOR else 'i32'}.p0"
+        align, name = ir.Constant(ir.IntType(32), size), f"llvm.masked.store.v{LANES}{name}.p0"
         store = function(self.builder, name, ir.VoidType(), [kind, kind.as_pointer(), align.type, MASK])
         self.builder.call(store, [value, pointer, align, self.masks[vector]])
+
+
+def pointers(context, builder, signature, values, number):
+    """Where the first ``number`` arguments, arrays, begin."""
+    return [
+        context.make_array(kind)(context, builder, value).data
+        for kind, value in zip(signature.args[:number], values[:number], strict=True)
+    ]
+
+
+def gated(builder, x, signal, slope):
+    """eq. 2 and 3: the signal times the slope of sigma where the unit is not saturated, else 0."""
+    absolute = function(builder, f"llvm.fabs.v{LANES}f32", VECTOR, [VECTOR])
+    is_open = builder.fcmp_ordered("<", builder.call(absolute, [x]), constant(1.0))
+    return builder.select(is_open, builder.fmul(signal, splat(builder, slope)), constant(0.0))
 
 
 def over_lanes(builder, length, body) -> None:

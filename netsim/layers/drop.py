@@ -60,5 +60,5 @@ class Drop(Layer):
         drop_feedback(
             below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
             own.kept, own.kept_image, own.height, own.row_length, own.scale,
-            down.also, down.use_also, down.gate, down.slope, span.first, span.last,
+            down.also, int(down.use_also), int(down.gate), down.slope, span.first, span.last,
         )  # fmt: skip

@@ -27,5 +27,6 @@ class Sum(Layer):
         below = down.activity
         sum_feedback(
             below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-            own.height, own.row_length, down.also, down.use_also, down.gate, down.slope, span.first, span.last,
+            own.height, own.row_length,
+            down.also, int(down.use_also), int(down.gate), down.slope, span.first, span.last,
         )  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netsim.kernels.memory import LINE, zeros
 from netsim.kernels.workers import Workers
 
 
@@ -69,30 +70,41 @@ class Activity:
         if len(shape) == 3:
             height, width, channels = shape
             self.row = (width + border.left + border.right) * channels
-            self.image = (height + border.top + border.bottom) * self.row
+            self.image = _spread((height + border.top + border.bottom) * self.row)
             self.origin = border.top * self.row + border.left * channels
             self.height, self.row_length = height, width * channels
             y, x = np.divmod(np.arange(height * width, dtype=np.int64), width)
             self.units = self.origin + y * self.row + x * channels
         else:
             (number,) = shape
-            self.row = self.image = number
+            self.row = number
+            self.image = _spread(number)
             self.origin, self.height, self.row_length = 0, 1, number
             self.units = np.arange(number, dtype=np.int64)
         self.series = np.arange(images, dtype=np.int64) * self.image
-        self.values = np.zeros(images * self.image, np.float32)
+        self.values = zeros(images * self.image)
 
     @property
     def is_contiguous(self) -> bool:
         """Whether an image's units lie side by side, row-major, with no border between."""
-        return self.image == self.height * self.row_length
+        return self.origin == 0 and self.row == self.row_length
 
     def array(self, images: int | None = None) -> np.ndarray:
         """The units of the first ``images`` images as a view (B, *shape) without the border."""
         images = self.images if images is None else images
+        whole = self.values.reshape(self.images, self.image)[:images]
         if len(self.shape) == 1:
-            return self.values.reshape(-1, *self.shape)[:images]
+            return whole[:, : self.row]
         height, width, channels = self.shape
-        edge = self.border
-        whole = self.values.reshape(self.images, height + edge.top + edge.bottom, -1, channels)
-        return whole[:images, edge.top : edge.top + height, edge.left : edge.left + width]
+        rows = whole[:, self.origin : self.origin + (height - 1) * self.row + self.row_length]
+        image, number = whole.strides
+        strides = (image, number * self.row, number * channels, number)
+        return np.lib.stride_tricks.as_strided(rows, (images, height, width, channels), strides)
+
+
+def _spread(numbers: int) -> int:
+    """Distance between images of so many float32 numbers: not a multiple of a page.
+
+    The same unit of many images would else compete for the same few places of the caches.
+    """
+    return numbers + LINE // 4 if numbers % 1024 == 0 else numbers

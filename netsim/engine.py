@@ -22,6 +22,7 @@ from netsim.errors import OptionError, nearest
 from netsim.geometry import INPUT
 from netsim.imperfection import Imperfection
 from netsim.kernels import chance
+from netsim.kernels.memory import empty, zeros
 from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
 from netsim.layers import Layer, Weighted
@@ -122,7 +123,7 @@ class Trainer:
         self._workers = Workers(threads)
         self._chunk, self._space = chunk, None
         self._learning = [layer for layer in net.weighted if layer.name not in self.frozen]
-        self._increments = {layer.name: np.zeros(layer.weights_shape, np.float32) for layer in self._learning}
+        self._increments = {layer.name: zeros(layer.W.size).reshape(layer.weights_shape) for layer in self._learning}
         self._parts: dict[str, np.ndarray] = {}
         #: the lowest layer that learns, and the layers from it upward: nothing below needs a signal
         self._lowest = self._learning[0] if self._learning else None
@@ -214,7 +215,7 @@ class Trainer:
         edges = self._part_edges(batch)
         for layer in self._learning:
             if layer.by_image and len(self._parts.get(layer.name, ())) < len(edges) - 1:
-                self._parts[layer.name] = np.empty((len(edges) - 1, layer.W.size), np.float32)
+                self._parts[layer.name] = empty((len(edges) - 1) * layer.W.size).reshape(-1, layer.W.size)
         return list(itertools.pairwise(edges))
 
     def _add_parts(self, number: int) -> None:

@@ -22,9 +22,10 @@ _even_tall, _even_high, _even_middle, _even_low, _even_one = (
     make_tile(rows, 2, False) for rows in (_TALL, _HIGH, _MIDDLE, _LOW, 1)
 )
 _ragged_tall, _ragged_middle, _ragged_one = (make_tile(rows, 2, True) for rows in (_TALL, _MIDDLE, 1))
-_narrow_highest, _narrow_tall, _narrow_middle, _narrow_one = (
-    make_tile(rows, 1, True) for rows in (2 * _TALL, _TALL, _MIDDLE, 1)
-)
+# One vector a row: as many rows as there are general registers for their pointers.
+_SLIM = 12
+_slim_tall, _slim_middle, _slim_one = (make_tile(rows, 1, False) for rows in (_SLIM, _MIDDLE, 1))
+_narrow_tall, _narrow_middle, _narrow_one = (make_tile(rows, 1, True) for rows in (_SLIM, _MIDDLE, 1))
 _NARROW = COLUMNS // 2
 
 
@@ -95,14 +96,23 @@ def products(
                             _ragged_one(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
                                         a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
                             i += 1
-                    elif left > _TALL:
-                        _narrow_highest(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
-                                        a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
-                        i += 2 * _TALL
+                    elif width == _NARROW:
+                        if left > _MIDDLE:
+                            _slim_tall(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
+                                       a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
+                            i += _SLIM
+                        elif left > 1:
+                            _slim_middle(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
+                                         a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
+                            i += _MIDDLE
+                        else:
+                            _slim_one(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
+                                      a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
+                            i += 1
                     elif left > _MIDDLE:
                         _narrow_tall(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
                                      a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip
-                        i += _TALL
+                        i += _SLIM
                     elif left > 1:
                         _narrow_middle(out, initial, a, b, out_rows, a_rows, i, last, out_at, a_at, b_at, n, n_h,
                                        a_k, a_h, b_k, b_h, width, begins, finish_now, slope)  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.geometry import Place
+from netsim.kernels.memory import empty
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.weights import turn_filters
 from netsim.kernels.workers import Workers
@@ -26,7 +27,7 @@ class Conv(FilterLayer):
     def prepare(self, workers: Workers, feedback: bool) -> None:
         if feedback:
             if self._turned is EMPTY:
-                self._turned = np.empty(self.W.size, np.float32)
+                self._turned = empty(self.W.size)
             turn_filters(self._turned, self.R.reshape(-1), self.spec.rows, self.spec.columns, self.c_in, self.c_out)
 
     def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from netsim.activity import Activity, Border, Span
 from netsim.geometry import Place, units
+from netsim.kernels.memory import empty
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.weights import transpose_panels
 from netsim.kernels.workers import Workers
@@ -92,7 +93,7 @@ class Full(Weighted):
 
         def task(first: int, last: int) -> None:
             # the panels of R that this piece needs, transposed while they are in the cache
-            panels = np.empty((last - first) * panel, np.float32)
+            panels = empty((last - first) * panel)
             transpose_panels(panels, R, self.n_in, self.n_out, first, last)
             products(
                 below.values, down.also, own.values, panels, below.series, own.series,

@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from netsim.activity import Activity, Span
+from netsim.kernels.memory import empty
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.sparse import (
     BLOCK,
@@ -88,14 +89,14 @@ class ByBatch:
 
     def __init__(self, full, kept: np.ndarray, images: int):
         self.full, self.kept = full, kept
-        self.compact = np.empty(images * len(kept), np.float32)
+        self.compact = empty(images * len(kept))
         self.series = np.arange(images, dtype=np.int64) * len(kept)
         self.zero = np.zeros(1, np.int64)
 
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
         full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
         count, number = len(kept), -(-full.n_out // COLUMNS)
-        panels = np.empty(number * count * COLUMNS, np.float32)
+        panels = empty(number * count * COLUMNS)
         workers.run(lambda a, b: pack_rows(panels, W, kept, full.n_out, a, b), number)
         workers.run(
             lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, kept, a, b), span.last
@@ -131,7 +132,7 @@ class ByBatch:
         panel = full.n_out * COLUMNS
 
         def task(first: int, last: int) -> None:
-            panels = np.empty((last - first) * panel, np.float32)
+            panels = empty((last - first) * panel)
             transpose_rows(panels, R, kept, full.n_out, first, last)
             products(
                 self.compact, EMPTY, own.values, panels, self.series, own.series,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from netsim.activity import Activity, Border
 from netsim.arrays import check_weights
 from netsim.errors import ArrayError
 from netsim.geometry import Place, units
+from netsim.kernels.memory import empty, zeros
 from netsim.kernels.products import STORE
 from netsim.kernels.tile import GATE, SATURATE
 from netsim.kernels.workers import Workers
@@ -99,8 +102,9 @@ class Weighted(Layer):
         self.weights_shape, self.fans = weights_shape, fans
         self.W_mask: np.ndarray | None = None
         self.R_mask: np.ndarray | None = None
-        self._W = np.zeros(weights_shape, np.float32)
-        self._R = np.zeros(weights_shape, np.float32)
+        size = math.prod(weights_shape)
+        self._W = zeros(size).reshape(weights_shape)
+        self._R = zeros(size).reshape(weights_shape)
 
     @property
     def limit(self) -> float:
@@ -138,7 +142,8 @@ class Weighted(Layer):
     def separate(self) -> None:
         """Give R an array of its own again, with the values it has."""
         if self.is_symmetric:
-            self._R = self._W.copy()
+            self._R = empty(self._W.size).reshape(self.weights_shape)
+            np.copyto(self._R, self._W)
             self.R_mask = None if self.W_mask is None else self.W_mask.copy()
 
     @property

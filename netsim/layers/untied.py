@@ -6,6 +6,7 @@ import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.geometry import Place
+from netsim.kernels.memory import empty
 from netsim.kernels.products import COLUMNS, STORE, products
 from netsim.kernels.weights import turn_untied
 from netsim.kernels.workers import Workers
@@ -36,7 +37,7 @@ class Untied(FilterLayer):
     def prepare(self, workers: Workers, feedback: bool) -> None:
         if feedback:
             if self._turned is EMPTY:
-                self._turned = np.empty(self.W.size, np.float32)
+                self._turned = empty(self.W.size)
             (height, width, _), spec, R = self.shape, self.spec, self.R.reshape(-1)
 
             def task(first: int, last: int) -> None:

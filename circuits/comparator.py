@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Equations, Network, NeuronGroup, StateMonitor, TimedArray
+from brian2 import Equations, Network, NeuronGroup, StateMonitor
 
 from circuits.errors import ParameterError
 from circuits.parameters import Parameters
-from circuits.simulation import code_target
+from circuits.simulation import code_target, loader
 
 COMPARATOR = """
 # leak to rest; drive and self-excitation push it up; the reset shunts both
@@ -53,17 +53,15 @@ def respond(
     reset = np.asarray(reset, dtype=float)
     if drive.ndim != 2 or reset.shape != drive.shape[1:] or not np.isfinite(drive).all():
         raise ParameterError(f"drive {drive.shape} must be finite (n, phases) and reset {reset.shape} (phases,)")
-    equations = comparator_equations("up") + Equations(
-        "drive_up = drive_values(t, i) : 1 (constant over dt)\nreset = reset_values(t) : 1 (constant over dt)"
-    )
-    names = parameters.constants()
-    phase = parameters.duration(parameters.steps)
-    names["drive_values"] = TimedArray(drive.T, dt=phase)
-    names["reset_values"] = TimedArray(reset, dt=phase)
+    equations = comparator_equations("up") + Equations("drive_up : 1\nreset : 1 (shared)")
+    rows = {"drive_up": drive.T, "reset": reset}
     with code_target(target):
-        group = NeuronGroup(len(drive), equations, method="exponential_euler", dt=parameters.dt, namespace=names)
+        group = NeuronGroup(
+            len(drive), equations, method="exponential_euler", dt=parameters.dt, namespace=parameters.constants()
+        )
         monitor = StateMonitor(group, ["potential_up", "fired_up"], record=True)
-        Network(group, monitor).run(drive.shape[1] * phase, namespace={})
+        load = loader(group, rows, parameters.phase)
+        Network(group, load, monitor).run(drive.shape[1] * parameters.phase, namespace={})
     phase_of = np.minimum(np.arange(len(monitor.t)) // parameters.steps, drive.shape[1] - 1)
     return ComparatorTrace(
         time=np.asarray(monitor.t / 1),

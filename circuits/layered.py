@@ -95,10 +95,7 @@ def run_layered(
     layers = range(1, len(net.sizes))
     traces = None
     if record:
-        values = {
-            f"layer {level}": np.asarray(m.r if hasattr(m, "r") else m.r_on).T
-            for level, m in enumerate(wiring.monitors)
-        }
+        values = {f"layer {level}": np.asarray(monitor.r).T for level, monitor in enumerate(wiring.monitors)}
         traces = Traces(np.asarray(wiring.monitors[0].t / 1), values)
     return LayeredResult(
         W=[single(wiring.weights(synapses)) for synapses in wiring.W],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Equations, Network, NeuronGroup, StateMonitor, Synapses, TimedArray
+from brian2 import Equations, Network, NeuronGroup, StateMonitor, Synapses
 
 from circuits.event_times import EventSteps
 from circuits.motifs import motif_equations
 from circuits.parameters import Parameters
-from circuits.simulation import unit_group
+from circuits.simulation import loader, unit_group
 from circuits.spiking import Spiking, SpikingParameters
 
 EVENTS = """
@@ -25,6 +25,7 @@ SIGNED_INPUT = "r : 1      # the pixel, for the whole presentation"
 PAIR_INPUT = """
 r_on : 1                                                                            # the pixel's positive part,
 r_off : 1                                                                           # and its negative part
+r = r_on - r_off : 1                                                                # the pixel
 dinhibitory_on/dt = (-inhibitory_on + r_on)/tau_interneuron : 1                     # interneurons follow
 dinhibitory_off/dt = (-inhibitory_off + r_off)/tau_interneuron : 1
 """
@@ -91,14 +92,14 @@ class Wiring:
         self.cells, self.spiking, self.seed = cells, spiking, seed
         self.copies = len(feedback_rates)
         self.paired = cells != "signed"
-        self.period = parameters.duration(steps.period)
+        self.period = steps.period * parameters.dt
         self.parts: list[object] = []
         self.layers = [self._input()]
         for layer in range(1, len(net.sizes)):
             self.layers.append(self._layer(layer, mu))
         self.W: list[Synapses] = []
         self.R: list[Synapses] = []
-        change_every = parameters.duration(batch * steps.period)
+        change_every = batch * self.period
         rate = step_size / batch
         for layer, (w, r) in enumerate(zip(net.W, net.R, strict=True), 1):
             below, above = self.layers[layer - 1], self.layers[layer]
@@ -111,17 +112,13 @@ class Wiring:
             StateMonitor(group, ["carried", "learned"], record=True, dt=self.period, when="before_start", order=-2)
             for group in self.layers[1:]
         ]
-        self.monitors = [
-            StateMonitor(group, "r_on" if self.paired and not level else "r", record=True)
-            for level, group in enumerate(self.layers)
-            if record
-        ]
+        self.monitors = [StateMonitor(group, "r", record=True) for group in self.layers if record]
         self.parts += [*self.ends, *self.monitors]
 
     def run(self) -> None:
         """Run all presentations, and one step more: in it the last tags change the weights and monitors sample."""
         steps = len(self.net.images) * self.steps.period + 1
-        Network(*self.parts).run(self.parameters.duration(steps), namespace={})
+        Network(*self.parts).run(steps * self.parameters.dt, namespace={})
 
     def weights(self, synapses: Synapses) -> np.ndarray:
         """Signed weights now: (copies, n_pre, n_post)."""
@@ -133,13 +130,10 @@ class Wiring:
         values = np.asarray(getattr(self.ends[layer - 1], name))[:, 1:]
         return values.reshape(self.copies, self.net.sizes[layer], -1).transpose(0, 2, 1)
 
-    def _per_unit(self, values: np.ndarray) -> TimedArray:
-        """Values (P, n) as a function of time and unit, the same for every copy of the net."""
-        return TimedArray(np.tile(values, self.copies), dt=self.period)
-
-    def _load(self, group: NeuronGroup, code: str) -> None:
-        """Run `code` on the group whenever a presentation begins, before anything reads the group."""
-        group.run_regularly(code, dt=self.period, when="before_start", order=-1)
+    def _load(self, group: NeuronGroup, rows: Mapping[str, np.ndarray]) -> None:
+        """Set parameters (P, n) of the group whenever a presentation begins, the same for every copy of the net."""
+        copied = {name: np.tile(values, self.copies) for name, values in rows.items()}
+        self.parts += [group, loader(group, copied, self.period)]
 
     def _input(self) -> NeuronGroup:
         group = NeuronGroup(
@@ -147,29 +141,26 @@ class Wiring:
             PAIR_INPUT if self.paired else SIGNED_INPUT,
             method="exponential_euler",
             dt=self.parameters.dt,
-            namespace={"image": self._per_unit(self.net.images), "tau_interneuron": self.parameters.tau_interneuron},
+            namespace={"tau_interneuron": self.parameters.tau_interneuron},
         )
-        pair = "r_on = clip(image(t, i), 0, inf)\nr_off = clip(-image(t, i), 0, inf)"
-        self._load(group, pair if self.paired else "r = image(t, i)")
-        self.parts.append(group)
+        images = self.net.images
+        pair = {"r_on": np.maximum(images, 0), "r_off": np.maximum(-images, 0)}
+        self._load(group, pair if self.paired else {"r": images})
         return group
 
     def _layer(self, layer: int, mu: float) -> NeuronGroup:
         steps, top = self.steps, layer == len(self.net.sizes) - 1
         motif = "output-error" if top else "threshold"
-        values = {
+        rows = {
             "arrival_step": steps.arrival[layer - 1],
             "feedback_step": steps.feedback[layer - 1],
             "plasticity_step": steps.plasticity[layer - 1],
         }
         names: dict[str, object] = {"release_step": steps.release, "period": steps.period}
-        code = [f"{name} = int({name}_values(t, i) + 0.5)" for name in values]
         if top:
             own = self.net.labels[:, None] == np.arange(self.net.sizes[-1])
-            values["teacher"] = np.where(own, 1, -1)
+            rows["teacher"] = np.where(own, 1, -1)
             names["mu"] = mu
-            code.append("teacher = teacher_values(t, i)")
-        names |= {f"{name}_values": self._per_unit(array.astype(float)) for name, array in values.items()}
         populations = None
         if self.cells == "spiking":
             populations = Spiking(self.spiking, self.parameters, self.seed + layer)
@@ -185,8 +176,8 @@ class Wiring:
         for event, effect in (("turn", "carried = r"), ("plasticity", "learned = r")):
             group.set_event_schedule(event, when="thresholds")
             group.run_on_event(event, effect)
-        self._load(group, "\n".join(code))
-        self.parts += [group, *(populations.attach(group) if populations else [])]
+        self._load(group, rows)
+        self.parts += populations.attach(group) if populations else []
         return group
 
     def _synapses(

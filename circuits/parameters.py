@@ -91,15 +91,6 @@ class Parameters:
         """Time steps in one phase."""
         return round(float(self.phase / self.dt))
 
-    def duration(self, steps: int) -> Quantity:
-        """`steps` time steps, as the nearest float whose ratio to dt is a whole number."""
-        dt = float(self.dt)
-        exact = steps * dt
-        for seconds in (exact, math.nextafter(exact, 0), math.nextafter(exact, math.inf)):
-            if seconds / dt == steps:
-                return seconds * second
-        return exact * second
-
     @property
     def phase_over_tau(self) -> float:
         """Length of a phase in units of tau."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Equations, Network, NeuronGroup, StateMonitor, TimedArray, prefs
+from brian2 import Equations, Network, NetworkOperation, NeuronGroup, Quantity, StateMonitor, prefs
 from brian2 import seed as set_brian_seed
 
 from circuits.errors import ParameterError, choose
@@ -68,6 +68,21 @@ def unit_group(
     return NeuronGroup(n, equations, method="exponential_euler", dt=parameters.dt, namespace=names, **options)
 
 
+def loader(group: NeuronGroup, rows: Mapping[str, np.ndarray], period: Quantity) -> NetworkOperation:
+    """An operation that sets parameters of the group whenever a presentation begins, before anything reads it.
+
+    rows: name -> (P, n), one row a presentation; after the last one nothing is set. An operation and not a
+    TimedArray: it needs no ratio of period and time step that is exact in floating point.
+    """
+    presentations = iter(zip(*rows.values(), strict=True))
+
+    def load() -> None:
+        for name, values in zip(rows, next(presentations, ()), strict=False):
+            setattr(group, name, values)
+
+    return NetworkOperation(load, dt=period, when="before_start", order=-1)
+
+
 def as_presentations(**inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Inputs as float arrays (P, n) of one shape; plain (n,) is one presentation. Errors: ParameterError."""
     arrays = {}
@@ -111,20 +126,12 @@ def present(
     presentations, n = next(iter(inputs.values())).shape
     steps = parameters.steps
     windows = {"release_step": 2 * steps, "period": 3 * steps}
-    names = {**(constants or {}), **windows}
-    period = parameters.duration(3 * steps)
-    for name, values in inputs.items():
-        names[f"{name}_values"] = TimedArray(values, dt=period)
+    period = 3 * parameters.phase
     with code_target(target, seed):
-        units = unit_group(equations, n, parameters, names)
+        units = unit_group(equations, n, parameters, {**(constants or {}), **windows})
         units.feedback_step = steps
-        units.run_regularly(
-            "\n".join(f"{name} = {name}_values(t, i)" for name in inputs), dt=period, when="before_start", order=-1
-        )
-        ends = StateMonitor(
-            units, list(read), record=True, dt=parameters.duration(steps), when="before_start", order=-2
-        )
-        parts = [units, ends, *(attach(units) if attach else [])]
+        ends = StateMonitor(units, list(read), record=True, dt=parameters.phase, when="before_start", order=-2)
+        parts = [units, loader(units, inputs, period), ends, *(attach(units) if attach else [])]
         monitor = None
         if len(record):
             monitor = StateMonitor(units, list(traced), record=list(record))

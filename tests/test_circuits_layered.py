@@ -157,6 +157,16 @@ def test_populations_learn_nearly_the_same():
     assert np.corrcoef(change, wanted)[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("cells", ["signed", "pairs"])
+def test_traces_are_those_of_the_signed_values(cells):
+    W, R, images, labels = start(1)
+    result = run_layered(W, R, images, labels, coarse(12), cells=cells, record=True)
+    traces = result.traces.values
+    np.testing.assert_allclose(traces["layer 0"][1:-1], np.tile(images, (71, 1)), rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(traces["layer 2"][3 * 12], result.activity[1][0])
+    assert (images < 0).any() and traces["layer 1"].min() < -0.5
+
+
 def nominal(**changes) -> EventTimes:
     return replace(EventTimes.nominal(SIZES, coarse(10)), **changes)
 

@@ -1,0 +1,41 @@
+"""Figure 6: the error of deepnet and deepernet after the last epoch, for each protocol.
+
+    python demos/fig06_deep_errors.py [--quick] [--rules] [--data-dir DIR] [--epochs N] [--deepernet-epochs N]
+                                      [--seeds K] [--runs DIR] [--out DIR]
+
+Bars: validation error; black lines: training error (over the epoch, units dropped). deepernet costs five times as much
+an epoch, so it may have epochs of its own. Runs are shared with figure 7.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import experiments
+import panels
+from matplotlib.figure import Figure
+
+
+def main(given: list[str] | None = None) -> None:
+    arguments = experiments.parser(__doc__, epochs=20)
+    arguments.add_argument("--rules", action="store_true", help="add Kolen-Pollack, sign-symmetry and DFA")
+    arguments.add_argument("--deepernet-epochs", type=int, metavar="N", help="epochs of deepernet (as --epochs)")
+    options = experiments.parse(arguments, given)
+    methods = {**experiments.METHODS, **(experiments.RULES if options.rules else {})}
+    methods = experiments.chosen(options, methods)
+    deeper = argparse.Namespace(**{**vars(options), "epochs": options.deepernet_epochs or options.epochs})
+    planned = [*experiments.plan(options, "deepnet", methods), *experiments.plan(deeper, "deepernet", methods)]
+    results = experiments.train(options, planned)
+
+    figure = Figure(figsize=(3 + 1.8 * len(methods), 5), layout="constrained")
+    numbers = {}
+    for axes, net in zip(figure.subplots(1, 2), ("deepnet", "deepernet"), strict=True):
+        groups = experiments.by_method([result for result in results if result.experiment.net == net])
+        panels.last_errors(axes, groups)
+        axes.set_title(f"{net}, {len(next(iter(groups.values()))[0].records)} epochs")
+        numbers[net] = panels.last(groups)
+    experiments.write(options, "fig06_deep_errors", figure, results, numbers)
+
+
+if __name__ == "__main__":
+    experiments.run(main)

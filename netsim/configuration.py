@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from netsim import architectures, notation
+from netsim import architectures, notation, protocols
 from netsim.components import Components
 from netsim.errors import NetsimError, OptionError, UnknownNameError, nearest
 from netsim.errors import shown as _shown
@@ -74,7 +74,7 @@ class Configuration(BaseModel):
     step_size: Annotated[float, Field(ge=0)] = 0.1
     mu: Annotated[float, Field(ge=0)] | None = None
     feedback_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    decay: Annotated[float, Field(ge=0)] = 0.0
+    decay: Annotated[float, Field(ge=0)] | None = None
     drop: _Text = "sample"
     connectivity: Annotated[float, Field(gt=0, le=1)] = 1.0
     thin_output: bool = False
@@ -120,7 +120,8 @@ class Configuration(BaseModel):
         Data and the checkpoint of a source are compared by their digests, so files may move.
         """
         spare = dict.fromkeys(("epochs", "threads", "data", "data_dir", "name", "resolved", "versions"), True)
-        return self.model_dump(mode="json", exclude={**spare, "source": {"run"}})
+        decay = protocols.find(self.protocol).decay if self.decay is None else self.decay
+        return {**self.model_dump(mode="json", exclude={**spare, "source": {"run"}}), "decay": decay}
 
     @classmethod
     def as_decided(cls, before: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netsim import losses, protocols
+from netsim import direct, losses, protocols
 from netsim.activity import Span
 from netsim.arrays import check_images, check_labels
 from netsim.components import Components
@@ -26,7 +26,7 @@ from netsim.kernels.memory import empty, zeros
 from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
 from netsim.layers import Layer, Weighted
-from netsim.network import Network, check_number, check_seed
+from netsim.network import Network, check_number, check_seed, check_whole
 from netsim.workspace import Workspace, chunk_size
 
 DROP_MODES = ("sample", "batch", "off")
@@ -57,13 +57,14 @@ class Trainer:
     Parameters
     ----------
     net : `netsim.Network`; its weights change in place
-    protocol : "bp" (R = W), "frfb" (R fixed) or "urfb" (R updated like W)
+    protocol : "bp" (R = W), "frfb" (R fixed), "urfb" (R updated like W), "kolen-pollack" (the same, with decay),
+        "sign-symmetry" (R has the signs of W) or "dfa" (signals straight from the output): see `netsim.protocols`
     loss : "hinge" (eq. 4) or "softmax"
     step_size : eta, >= 0
     mu : off-class factor of the hinge loss, >= 0; None is 1 / (C - 1)
-    feedback_rate : epsilon in [0, 1] (eq. 7), in place of the protocol's
-    decay : lambda >= 0; weights that learn shrink by the factor 1 - eta * lambda a step (URFB with decay is the
-        Kolen-Pollack rule)
+    feedback_rate : epsilon in [0, 1] (eq. 7), in place of URFB's 1
+    decay : lambda >= 0; weights that learn shrink by the factor 1 - eta * lambda a step; None is the protocol's, 0
+        but for "kolen-pollack"
     drop : "sample" (a mask for each image), "batch" (one for the whole batch), "off"
     frozen : names of layers whose W and R stay
     seed : of the dropout masks; None takes the net's
@@ -75,13 +76,16 @@ class Trainer:
     Attributes
     ----------
     epoch, batch : counters that, with the seed, determine the dropout masks; `step` adds 1 to ``batch``. Set them
-        to go on with an earlier run: the trainer has no other hidden state.
+        to go on with an earlier run: the trainer has no other hidden state. Whole numbers, or `OptionError`.
 
     Raises
     ------
     OptionError : a value out of range or unknown
     UnknownNameError : a frozen layer that the net does not have
     """
+
+    #: False where a subclass moves events in time: there signals come down from layer to layer, in ideal circuits.
+    phase_locked = True
 
     def __init__(
         self,
@@ -92,7 +96,7 @@ class Trainer:
         mu: float | None = None,
         *,
         feedback_rate: float | None = None,
-        decay: float = 0.0,
+        decay: float | None = None,
         drop: str = "sample",
         frozen: Iterable[str] = (),
         seed: int | None = None,
@@ -105,7 +109,7 @@ class Trainer:
         self.loss_name, self._loss = loss, losses.find(loss)
         self.step_size = check_number("step_size", step_size, least=0)
         self.mu = 1 / (net.classes - 1) if mu is None else check_number("mu", mu, least=0)
-        self.decay = check_number("decay", decay, least=0)
+        self.decay = self.protocol.decay if decay is None else check_number("decay", decay, least=0)
         if drop not in DROP_MODES:
             raise OptionError(f"unknown drop {drop!r}{nearest(drop, DROP_MODES)}")
         self.drop = drop
@@ -117,11 +121,10 @@ class Trainer:
             if not isinstance(net[name], Weighted):
                 raise OptionError(f"frozen layer {name!r} has no weights")
         self.seed = net.seed if seed is None else check_seed(seed)
-        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-            raise OptionError(f"chunk is {chunk!r}: it must be a whole number of at least 1")
-        self.epoch, self.batch = 0, 0
+        self.begin_epoch(0)
         self._workers = Workers(threads)
-        self._chunk, self._space = chunk, None
+        self._chunk = None if chunk is None else check_whole("chunk", chunk, least=1)
+        self._space: Workspace | None = None
         self._learning = [layer for layer in net.weighted if layer.name not in self.frozen]
         self._increments = {layer.name: zeros(layer.W.size).reshape(layer.weights_shape) for layer in self._learning}
         self._parts: dict[str, np.ndarray] = {}
@@ -131,13 +134,39 @@ class Trainer:
         self._reached = frozenset(layer.name for layer in above)
         tied = [layer.W.size for layer in self._learning if layer.by_image]
         self._most_parts = max(1, min(_PARTS, _PART_NUMBERS // max(tied, default=1)))
-        self.protocol.begin(list(net.weighted))
+        if self.protocol.direct and not self.phase_locked:
+            raise OptionError(f"{protocol} goes with the phase-locked engine: events carry signals from layer to layer")
+        self._begin()
         self.components = Components() if circuits is None else Components.from_json(circuits)
+        if self.protocol.direct and not self.components.ideal:
+            raise OptionError(f"imperfect circuits go with signals from layer to layer, not with {self.protocol.name}")
         self._imperfection = None if self.components.ideal else Imperfection(self, self.components)
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = check_whole("epoch", epoch)
+
+    @property
+    def batch(self) -> int:
+        return self._batch
+
+    @batch.setter
+    def batch(self, batch: int) -> None:
+        self._batch = check_whole("batch", batch)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch."""
         self.epoch, self.batch = epoch, 0
+
+    def _begin(self) -> None:
+        """Set the feedback weights up, before every batch: another trainer may have had the net since."""
+        self.protocol.begin(self.net.weighted)
+        if self.protocol.direct:
+            self.net.connect_directly()
 
     def step(self, images, labels) -> StepResult:
         """One batch: feedforward phase, output error, feedback phase, update of W and R.
@@ -169,7 +198,7 @@ class Trainer:
         """
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
-        self.protocol.begin(list(self.net.weighted))  # again: another trainer may have had the net since
+        self._begin()
         if self._imperfection is not None:
             return self._imperfection.increments(images, labels)
         batch, loss, wrong = len(images), np.empty(len(images)), 0
@@ -180,6 +209,9 @@ class Trainer:
             wrong += self._output_error(space, labels[seen], loss[seen])
             here = [(max(a - offset, 0), min(b - offset, len(chunk))) for a, b in parts]
             here = [(a, b) for a, b in here if a < b]
+            if self.protocol.direct:
+                direct.descend(self, space, offset, len(chunk), parts, here)
+                continue
             for stage in reversed(space.stages):
                 layers = [layer for layer in reversed(stage) if layer.name in self._reached]
                 if layers:
@@ -240,6 +272,7 @@ class Trainer:
             epsilon = self.protocol.feedback_rate
             if epsilon > 0 and not layer.is_symmetric:
                 self._update(layer.R, layer.R_mask, increment, np.float32(epsilon * rate), keep, size)
+        self.protocol.follow(self._learning)
 
     def _update(self, weights, mask, increment, rate, keep, size) -> None:
         weights, increment = weights.reshape(-1), increment.reshape(-1)
@@ -253,7 +286,7 @@ class Trainer:
         """What each unit carries at the end of the feedback phase: layer name -> float32 (B, *shape)."""
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
-        self.protocol.begin(list(self.net.weighted))
+        self._begin()
         if self._imperfection is not None:
             return self._imperfection.signals(images, labels)
         result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.net.layers}
@@ -261,8 +294,12 @@ class Trainer:
             number = len(part)
             space.feedforward(part, self._workers)
             self._output_error(space, labels[offset : offset + number], np.empty(number))
-            for layer in reversed(self.net.layers[1:]):
-                space.feedback(layer, Span(0, number, self._workers))
+            if self.protocol.direct:
+                for layer in self.net.weighted[:-1]:
+                    direct.reach(self, space, layer, number)
+            else:
+                for layer in reversed(self.net.layers[1:]):
+                    space.feedback(layer, Span(0, number, self._workers))
             self._collect(result, space, offset, number)
         return result
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from netsim import architectures, geometry, notation
+from netsim import architectures, direct, geometry, notation
 from netsim.arrays import check_images, check_weights
 from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest
 from netsim.kernels.workers import Workers
-from netsim.layers import Layer, Weighted, make_layer
+from netsim.layers import Full, Layer, Weighted, make_layer
+from netsim.values import check_number, check_seed, check_whole
 from netsim.workspace import Workspace, chunk_size
 
+__all__ = ["Network", "check_number", "check_seed", "check_whole", "load"]
+
 #: First words of the random streams that weights and connections are drawn from.
-_WEIGHTS, _CONNECTIONS = 1, 2
+_WEIGHTS, _CONNECTIONS, _DIRECT = 1, 2, 3
 
 
 class Network:
@@ -102,6 +104,20 @@ class Network:
                     else:
                         layer.R_mask = mask
 
+    def connect_directly(self) -> None:
+        """Give every hidden layer with weights a matrix D for direct feedback (DFA), unless it has one.
+
+        ``net["conv1"].D`` : float32 (units, classes), row-major units, uniform in +-sqrt(6 / (units + classes)), a
+        function of (seed, layer). `state` holds it from then on.
+        """
+        for number, layer in enumerate(self.layers[:-1]):
+            if isinstance(layer, Weighted) and layer.direct is None:
+                way = direct.path(layer, self.classes)
+                way.R[...] = self._uniform(way.weights_shape, _DIRECT, number)
+                way.R[...] *= np.float32(2 * way.limit)
+                way.R[...] -= np.float32(way.limit)
+                layer.direct = way
+
     def _uniform(self, shape: tuple[int, ...], *words: int) -> np.ndarray:
         """Numbers in [0, 1) from the stream that the seed and ``words`` name."""
         stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *words])))
@@ -180,7 +196,10 @@ class Network:
         return result
 
     def state(self) -> dict[str, np.ndarray]:
-        """Every weight and connection by name: ``"conv1.W"``, ``"conv1.R"``, ``"conv1.W_mask"`` (uint8), ..."""
+        """Every weight and connection by name: ``"conv1.W"``, ``"conv1.R"``, ``"conv1.W_mask"`` (uint8), ...
+
+        ``"conv1.D"`` are weights of direct feedback, where there are any.
+        """
         state = {}
         for layer in self.weighted:
             state[f"{layer.name}.W"], state[f"{layer.name}.R"] = layer.W.copy(), layer.R.copy()
@@ -188,6 +207,8 @@ class Network:
                 mask = getattr(layer, which)
                 if mask is not None:
                     state[f"{layer.name}.{which}"] = mask.astype(np.uint8)
+            if layer.direct is not None:
+                state[f"{layer.name}.D"] = layer.D.copy()
         return state
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -197,22 +218,28 @@ class Network:
         """
         expected = {f"{layer.name}.{which}": layer for layer in self.weighted for which in ("W", "R")}
         masks = {f"{layer.name}.{which}_mask": layer for layer in self.weighted for which in ("W", "R")}
+        ways = {f"{layer.name}.D": layer for layer in self.weighted[:-1]}
         connected: dict[str, np.ndarray] = {}
+        straight: dict[str, Full] = {}
         for name in expected:
             if name not in state:
                 raise ArrayError(f"the weights {name!r} are missing")
         for name, array in state.items():
-            layer = expected.get(name) or masks.get(name)
+            layer = expected.get(name) or masks.get(name) or ways.get(name)
             if layer is None:
                 raise ArrayError(f"there are no weights {name!r} in this net{nearest(name, expected)}")
             if name in masks:
                 connected[name] = check_weights(name, array, layer.weights_shape) != 0
+            if name in ways:
+                straight[layer.name] = direct.path(layer, self.classes)
+                straight[layer.name].R = array
         weights = {
             name: check_weights(name, state[name], layer.weights_shape, connected.get(f"{name}_mask"))
             for name, layer in expected.items()
         }
         for layer in self.weighted:
             layer.separate()
+            layer.direct = straight.get(layer.name)
             for which in ("W", "R"):
                 name = f"{layer.name}.{which}"
                 setattr(layer, f"{which}_mask", connected.get(f"{name}_mask"))
@@ -268,34 +295,3 @@ def load(path: str | os.PathLike) -> Network:
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise DataError(f"{path} cannot be read as a net: {error}") from None
     return net
-
-
-def check_seed(seed: int, name: str = "seed") -> int:
-    """A seed as int, or `OptionError`."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise OptionError(f"{name} is {seed!r}: it must be a whole number from 0 to {2**63 - 1}")
-    return int(seed)
-
-
-def check_number(
-    name: str, value: float, *, least: float | None = None, above: float | None = None, most: float | None = None
-) -> float:
-    """A finite number within its bounds as float, or `OptionError` that tells them."""
-    bounds = []
-    if least is not None:
-        bounds.append(f"at least {least:g}")
-    if above is not None:
-        bounds.append(f"above {above:g}")
-    if most is not None:
-        bounds.append(f"at most {most:g}")
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    inside = (
-        number
-        and math.isfinite(value)
-        and (least is None or value >= least)
-        and (above is None or value > above)
-        and (most is None or value <= most)
-    )
-    if not inside:
-        raise OptionError(f"{name} is {value!r}: it must be a number {' and '.join(bounds) or 'that is finite'}")
-    return float(value)

@@ -59,7 +59,8 @@ def prepare(configuration: Configuration) -> Prepared:
         train, validation = dataset.holdout(resolved.validation)
     if resolved.resolved["train"] < len(train):
         train = train.take(np.arange(resolved.resolved["train"]))
-    facts = {**resolved.resolved, "mu": float(trainer.mu), "data_sha256": fingerprint(train, validation)}
+    chosen = {"mu": float(trainer.mu), "decay": trainer.decay}
+    facts = {**resolved.resolved, **chosen, "data_sha256": fingerprint(train, validation)}
     resolved = resolved.model_copy(update={"resolved": facts})
     return Prepared(resolved, network, trainer, train, validation, dataset.test, dataset.class_names)
 

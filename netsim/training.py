@@ -169,6 +169,8 @@ def _measure(prepared: Prepared, position: Position, seconds: float, learned: in
         loss, error = result.loss, result.error
     train_loss, train_error = position.means()
     correlations, angles = evaluation.alignment(network)
+    if prepared.trainer.protocol.direct:  # no signal passes R
+        correlations, angles = dict.fromkeys(correlations), dict.fromkeys(angles)
     record = {
         "epoch": position.epoch + 1,
         "train_loss": train_loss,

@@ -71,7 +71,7 @@ def feedforward(layers, W, x, *, slope=1.0, masks=None):
             close += doubts
         elif kind == "drop" and masks and name in masks:
             scale = 1.0 / (1.0 - p["fraction"])
-            e_scale = 0.0 if scale == np.float32(scale) else 2 * U * scale
+            e_scale = 0.0 if scale == float(np.float32(scale)) else 2 * U * scale
             e[name] = rounded(x[name], masks[name] * (e_below * (scale + e_scale) + np.abs(below) * e_scale))
         elif kind == "drop":
             e[name] = e_below
@@ -149,21 +149,49 @@ def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None):
     return e_delta, e_increment
 
 
+def feedback_directly(layers, x, e, W, D, delta, e_output, *, slope=1.0):
+    """The same for direct feedback: D known exactly, pools, drops and sums go on carrying x."""
+    e_delta, e_increment, parents = dict(e), {}, naive.parents_of(layers)
+    del e_delta["input"]
+    size_output = np.abs(delta["output"]) + e_output
+    for name, (kind, _) in zip(naive.names_of(layers), layers, strict=True):
+        if kind in naive.SATURATED:
+            size = np.abs(D[name]).astype(float).T
+            carried, total = ((a @ size).reshape(x[name].shape) for a in (e_output, size_output))
+            arriving = carried + gamma(size.shape[0] + EXTRA) * total + np.where(total > 0, TINY, 0.0)
+            e_delta[name] = slope * (np.abs(x[name]) < 1.0) * arriving * (1 + U) + U * np.abs(delta[name])
+    e_delta["output"] = e_output
+    for name, (kind, _) in zip(naive.names_of(layers), layers, strict=True):
+        if kind in naive.WEIGHTED:
+            below, e_below, shape = x[parents[name][0]], e[parents[name][0]], W[name].shape
+            size = np.abs(delta[name]) + e_delta[name]
+            products = len(x[name]) * (int(np.prod(below.shape[1:3])) if kind == "conv" else 1)
+            e_increment[name] = (
+                naive.hebbian_sum(shape, e_below, size)
+                + naive.hebbian_sum(shape, np.abs(below), e_delta[name])
+                + gamma(products + EXTRA) * naive.hebbian_sum(shape, np.abs(below) + e_below, size)
+            )
+    return e_delta, e_increment
+
+
 def update(weights, increment, e_increment, factor):
     """Error of w (1 - eta lambda) + factor * increment: at most six roundings of each part."""
     return factor * e_increment + 6 * U * (factor * np.abs(increment) + np.abs(weights))
 
 
 def step(layers, run, W, R, labels, *, protocol="urfb", epsilon=None, loss="hinge", mu=None, eta=0.1,
-         slope=1.0, masks=None, frozen=(), delta_output=None, **_):  # fmt: skip
+         slope=1.0, masks=None, frozen=(), D=None, delta_output=None, **_):  # fmt: skip
     """Bounds for what naive.step returned as `run`, and the number of decisions in doubt (`close`)."""
-    R = W if protocol == "bp" else R
-    epsilon = {"bp": 1.0, "frfb": 0.0, "urfb": 1.0}[protocol] if epsilon is None else epsilon
+    R = {"bp": W, "sign-symmetry": naive.signs(W)}.get(protocol, R)
+    epsilon = naive.EPSILON[protocol] if epsilon is None else epsilon
     e, close = feedforward(layers, W, run.x, slope=slope, masks=masks)
     e_output, e_loss, doubts = output(run.scores, e["output"], labels, loss, mu)
     if delta_output is not None:  # given, so nothing is off
         e_output = np.zeros_like(delta_output)
-    e_delta, e_increments = feedback(layers, run.x, e, R, run.delta, e_output, slope=slope, masks=masks)
+    if protocol == "dfa":
+        e_delta, e_increments = feedback_directly(layers, run.x, e, W, D, run.delta, e_output, slope=slope)
+    else:
+        e_delta, e_increments = feedback(layers, run.x, e, R, run.delta, e_output, slope=slope, masks=masks)
     factor = eta / len(run.scores)
     e_W, e_R = {}, {}
     for name, increment in run.increments.items():

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 
 WEIGHTED = ("conv", "untied", "full", "output")
+EPSILON = {"bp": 1.0, "frfb": 0.0, "urfb": 1.0, "kolen-pollack": 1.0, "sign-symmetry": 0.0, "dfa": 0.0}
 SATURATED = ("conv", "untied", "full")  # have sigma; Remark 2: none on top, and a sum has none
 
 
@@ -280,24 +281,60 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
     return delta, increments
 
 
+def feedback_directly(layers, x, W, D, delta_output, *, slope=1.0):
+    """Direct feedback alignment (Nøkland 2016): the output error goes straight to every hidden layer with weights.
+
+    D: (units, classes) of each. Pools, drops and sums get no signal and go on carrying x.
+    """
+    delta, increments, parents = dict(x), {}, parents_of(layers)
+    del delta["input"]
+    for name, (kind, _) in zip(names_of(layers), layers, strict=True):
+        if kind in SATURATED:
+            arriving = (delta_output @ D[name].T).reshape(x[name].shape)
+            delta[name] = slope * (np.abs(x[name]) < 1.0) * arriving  # eq. 3
+    delta["output"] = delta_output
+    for name, (kind, _) in zip(names_of(layers), layers, strict=True):
+        if kind in WEIGHTED:  # every synapse takes x below, the signal above
+            below = x[parents[name][0]]
+            increments[name] = hebbian_sum(W[name].shape, below, delta[name])
+    return delta, increments
+
+
+def signs(W):
+    """Sign-symmetry (Liao et al. 2016): R = s sign(W), s the standard deviation of Glorot's distribution."""
+    R = {}
+    for name, w in W.items():
+        area, (c_in, c_out) = int(np.prod(np.shape(w)[-4:-2])), np.shape(w)[-2:]
+        R[name] = np.sqrt(2.0 / (area * (c_in + c_out))) * np.sign(w)
+    return R
+
+
 def step(layers, images, labels, W, R, *, protocol="urfb", epsilon=None, loss="hinge", mu=None, eta=0.1,
-         decay=0.0, slope=1.0, masks=None, W_mask=None, R_mask=None, frozen=(),
+         decay=None, slope=1.0, masks=None, W_mask=None, R_mask=None, frozen=(), D=None,
          delta_output=None):  # fmt: skip
     """One batch of the phase-locked algorithm: everything that any unit carried, and the weights after it.
 
-    protocol: 'bp' (R is W), 'frfb' (epsilon 0), 'urfb' (epsilon 1); `epsilon` in between as in eq. 7.
+    protocol: 'bp' (R is W), 'frfb' (epsilon 0), 'urfb' (epsilon 1); `epsilon` in between as in eq. 7;
+    'kolen-pollack' (epsilon 1, decay 0.01 if none is given), 'sign-symmetry' (R = s sign(W)), 'dfa' (D, no R).
     masks: units kept by the drop layers; W_mask, R_mask: connections that exist (dicts, bool).
     delta_output: output error to go on from, instead of the one computed here.
     """
     W = {name: np.asarray(w, float) for name, w in W.items()}
     R = {name: np.asarray(r, float) for name, r in (W if protocol == "bp" else R).items()}
+    if protocol == "sign-symmetry":
+        R = signs(W)
     if epsilon is None:
-        epsilon = {"bp": 1.0, "frfb": 0.0, "urfb": 1.0}[protocol]
+        epsilon = EPSILON[protocol]
+    if decay is None:
+        decay = 0.01 if protocol == "kolen-pollack" else 0.0
     x, h = feedforward(layers, images, W, slope=slope, masks=masks)
     scores = x["output"]
     if delta_output is None:
         delta_output = output_error(scores, labels, loss, mu)
-    delta, increments = feedback(layers, x, R, delta_output, slope=slope, masks=masks)
+    if protocol == "dfa":
+        delta, increments = feedback_directly(layers, x, W, D, delta_output, slope=slope)
+    else:
+        delta, increments = feedback(layers, x, R, delta_output, slope=slope, masks=masks)
 
     B, new_W, new_R = len(images), {}, {}
     for name, increment in increments.items():
@@ -308,6 +345,8 @@ def step(layers, images, labels, W, R, *, protocol="urfb", epsilon=None, loss="h
             new_W[name] = (1.0 - eta * decay) * W[name] + (eta / B) * increment * exists_W
             if epsilon > 0.0:  # the same increment for the feedback synapse (section 3.1, eq. 7)
                 new_R[name] = (1.0 - eta * decay) * R[name] + epsilon * (eta / B) * increment * exists_R
+    if protocol == "sign-symmetry":
+        new_R = signs(new_W)
     return SimpleNamespace(
         scores=scores, x=x, h=h, delta=delta, increments=increments,
         loss=float(loss_of(scores, labels, loss, mu).mean()),

@@ -68,7 +68,7 @@ def test_a_second_run_gets_a_folder_of_its_own(data, capsys):
 
 def test_every_option_reaches_the_run(data, capsys):
     options = {
-        "validation": 7, "train_images": 40, "protocol": "frfb", "loss": "softmax", "epochs": 2, "batch": 9,
+        "validation": 7, "train_images": 40, "protocol": "urfb", "loss": "softmax", "epochs": 2, "batch": 9,
         "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
         "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
         "seed": 9, "threads": 1,

@@ -70,7 +70,7 @@ ARCHITECTURES = {
 
 
 @pytest.mark.parametrize("loss", ["hinge", "softmax"])
-@pytest.mark.parametrize("protocol", ["bp", "frfb", "urfb"])
+@pytest.mark.parametrize("protocol", ["bp", "frfb", "urfb", "sign-symmetry", "dfa"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_every_architecture_protocol_and_loss(architecture, protocol, loss):
     drawn = check(Case(architecture, protocol=protocol, loss=loss))
@@ -102,7 +102,18 @@ OPTIONS = {
     "step size": dict(step_size=0.73),
     "epsilon a quarter": dict(feedback_rate=0.25),
     "epsilon 0": dict(feedback_rate=0.0),
-    "epsilon 1": dict(feedback_rate=1.0, protocol="frfb"),
+    "epsilon 1": dict(feedback_rate=1.0),
+    "kolen-pollack": dict(protocol="kolen-pollack"),
+    "kolen-pollack, decay": dict(protocol="kolen-pollack", decay=0.4, connectivity=0.5),
+    "sign-symmetry": dict(protocol="sign-symmetry"),
+    "sign-symmetry, softmax": dict(protocol="sign-symmetry", loss="softmax", drop="batch"),
+    "sign-symmetry, few connections": dict(protocol="sign-symmetry", connectivity=0.4, thin_output=True, decay=0.2),
+    "sign-symmetry, frozen": dict(protocol="sign-symmetry", frozen=("conv2", "output"), slope=0.5),
+    "dfa": dict(protocol="dfa"),
+    "dfa, softmax": dict(protocol="dfa", loss="softmax"),
+    "dfa, slope, decay": dict(protocol="dfa", slope=0.5, decay=0.3, connectivity=0.5),
+    "dfa, frozen": dict(protocol="dfa", frozen=("conv2", "output"), drop="batch"),
+    "dfa, ragged chunks, two threads": dict(protocol="dfa", batch=7, trainer=dict(chunk=3, threads=2)),
     "decay": dict(decay=0.3),
     "decay, frfb": dict(decay=0.3, protocol="frfb"),
     "decay, bp": dict(decay=0.3, protocol="bp"),
@@ -271,13 +282,13 @@ def cases(draw_):
             layers.append("sum" if kind == "sum" else f"drop {draw_(st.sampled_from(['.25', '.5', '.8']))}")
             shapes.append(shape)
     architecture = "; ".join([*layers, "output"])
-    protocol = draw_(st.sampled_from(["bp", "frfb", "urfb"]))
+    protocol = draw_(st.sampled_from(["bp", "frfb", "urfb", "urfb", "kolen-pollack", "sign-symmetry", "dfa"]))
     return Case(
         architecture, (height, width, channels), draw_(st.integers(2, 5)), draw_(st.integers(1, 6)),
         slope=draw_(st.sampled_from([1.0, 0.5])), connectivity=draw_(st.sampled_from([1.0, 0.6])),
         protocol=protocol, loss=draw_(st.sampled_from(["hinge", "softmax"])),
-        feedback_rate=None if protocol == "bp" else draw_(st.sampled_from([None, 0.3])),
-        decay=draw_(st.sampled_from([0.0, 0.2])), drop=draw_(st.sampled_from(["sample", "batch", "off"])),
+        feedback_rate=draw_(st.sampled_from([None, 0.3])) if protocol == "urfb" else None,
+        decay=draw_(st.sampled_from([None, 0.0, 0.2])), drop=draw_(st.sampled_from(["sample", "batch", "off"])),
         seed=draw_(st.integers(0, 99)), trainer=dict(chunk=draw_(st.integers(1, 4))),
     )  # fmt: skip
 

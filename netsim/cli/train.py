@@ -54,7 +54,7 @@ def train(
         int | None, _option("--train-images", metavar="N", panel=_DATA, help="Learn from at most so many.")
     ] = None,
     protocol: Annotated[
-        str | None, _option("--protocol", metavar="P", panel=_LEARN, help="urfb (default), frfb or bp.")
+        str | None, _option("--protocol", metavar="P", panel=_LEARN, help="urfb (default), frfb, bp, kolen-pollack, sign-symmetry, dfa.")
     ] = None,
     loss: Annotated[
         str | None, _option("--loss", metavar="L", panel=_LEARN, help="hinge (default) or softmax.")
@@ -78,11 +78,11 @@ def train(
             "--feedback-rate",
             metavar="EPS",
             panel=_LEARN,
-            help="Rate of R's update in 0..1: 1 is urfb, 0 is frfb (equation 7).",
+            help="Rate of R's update under urfb, in 0..1 (equation 7): 1.",
         ),
     ] = None,
     decay: Annotated[
-        float | None, _option("--decay", metavar="LAMBDA", panel=_LEARN, help="Weight decay on W and R: 0.")
+        float | None, _option("--decay", metavar="LAMBDA", panel=_LEARN, help="Weight decay on W and R: 0; kolen-pollack 0.01.")
     ] = None,
     drop: Annotated[
         str | None,

@@ -67,6 +67,8 @@ class BatchedTrainer(Trainer):
     OptionError : a value out of range; a schedule that does not fit the net, or that only the exact engine can do
     """
 
+    phase_locked = False
+
     def __init__(
         self,
         net: Network,
@@ -107,7 +109,7 @@ class BatchedTrainer(Trainer):
             return super().increments(images, labels)
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
-        self.protocol.begin(list(self.net.weighted))
+        self._begin()
         batch = len(images)
         self._prepare(batch)
         parts = self._begin_parts(min(self._width, batch))

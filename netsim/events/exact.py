@@ -44,6 +44,8 @@ class EventTrainer(Trainer):
     OptionError : a value out of range; a schedule that does not fit the net; online weights with several streams
     """
 
+    phase_locked = False
+
     def __init__(
         self,
         net: Network,
@@ -64,6 +66,8 @@ class EventTrainer(Trainer):
         super().__init__(net, protocol, loss, step_size, mu, **options)
         self.schedule = resolve(schedule)
         self.online = self.schedule.weights == "online"
+        if self.online and self.protocol.name == "sign-symmetry":
+            raise OptionError("sign-symmetry sets R after every batch: it does not go with weights that change online")
         if streams is None:
             streams = 1 if self.online else STREAMS
         if isinstance(streams, bool) or not isinstance(streams, int) or not 1 <= streams <= 4096:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from netsim.errors import OptionError
+from netsim.values import check_whole
 
 #: Tasks a thread gets at most: enough that a slow core does not hold the others up.
 _TASKS_PER_THREAD = 4
@@ -40,9 +40,7 @@ class Workers:
     def __init__(self, threads: int | None = None):
         if threads is None:
             threads = available()
-        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-            raise OptionError(f"threads is {threads!r}: it must be a whole number from 1 to 1024")
-        self.threads = threads
+        self.threads = check_whole("threads", threads, least=1, most=1024)
         self._executor: ThreadPoolExecutor | None = None
 
     def __reduce__(self):

@@ -96,6 +96,8 @@ class Weighted(Layer):
     """
 
     has_weights = True
+    #: a way straight from the output to this layer (`netsim.direct`), which the protocol "dfa" has; else None
+    direct: Weighted | None = None
 
     def __init__(self, place: Place, slope: float, weights_shape: tuple[int, ...], fans: tuple[int, int]):
         super().__init__(place, slope)
@@ -129,6 +131,11 @@ class Weighted(Layer):
 
     def _set(self, target: np.ndarray, values, mask: np.ndarray | None, what: str) -> None:
         np.copyto(target, check_weights(f"{self.name}.{what}", values, self.weights_shape, mask))
+
+    @property
+    def D(self) -> np.ndarray | None:
+        """Weights of direct feedback, float32 (units, classes); None where there are none."""
+        return None if self.direct is None else self.direct.R
 
     @property
     def is_symmetric(self) -> bool:

@@ -83,6 +83,12 @@ class Activity:
             self.units = np.arange(number, dtype=np.int64)
         self.series = np.arange(images, dtype=np.int64) * self.image
         self.values = zeros(images * self.image)
+        #: products of the layer that are laid out already, by phase
+        self.products: dict[str, object] = {}
+
+    def __getstate__(self) -> dict:
+        """A copy lays its products out anew: they hold addresses."""
+        return self.__dict__ | {"products": {}}
 
     @property
     def is_contiguous(self) -> bool:

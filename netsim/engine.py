@@ -7,8 +7,10 @@ replaced and before the units below are (Remark 1).
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -232,7 +234,7 @@ class Trainer:
             return
         (below,), own, first = space.parents(layer), space.at[layer.name], offset + span.first
         if layer.by_image:
-            part = next(number for number, (_, end) in enumerate(parts) if first < end)
+            part = bisect.bisect_right(parts, first, key=operator.itemgetter(0)) - 1
             layer.hebbian(below, own, self._parts[layer.name][part], first == parts[part][0], span)
         else:
             layer.hebbian(below, own, self._increments[layer.name].reshape(-1), first == 0, span)

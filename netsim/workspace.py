@@ -39,7 +39,10 @@ class Workspace:
         borders = _borders(layers)
         self.at = {INPUT: Activity(input_shape, images, borders[INPUT])}
         for layer in layers:
-            self.at[layer.name] = layer.activity(images, borders[layer.name], self.parents(layer))
+            self.at[layer.name] = layer.activity(
+                images, borders[layer.name], tuple(self.at[name] for name in layer.parents)
+            )
+        self._parents = {layer.name: tuple(self.at[name] for name in layer.parents) for layer in layers}
         self._down = {layer.name: self._downward(number) for number, layer in enumerate(layers)}
         whole = itertools.count()  # a layer that works on whole chunks is a group of its own
         groups = itertools.groupby(layers, lambda layer: -1 if layer.by_image else next(whole))
@@ -57,7 +60,7 @@ class Workspace:
 
     def parents(self, layer: Layer) -> tuple[Activity, ...]:
         """What a layer reads."""
-        return tuple(self.at[name] for name in layer.parents)
+        return self._parents[layer.name]
 
     def feedforward(self, images: np.ndarray, workers: Workers) -> None:
         """The feedforward phase: from x_0 = the image upward, each layer sets its units (section 3.1, eq. 1)."""

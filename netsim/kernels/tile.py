@@ -3,8 +3,9 @@
     out[i, j] = finish(start[i, j] + sum_h sum_k a[i, k, h] * b[k, h, j])
 
 Element (i, k, h) of ``a`` lies at ``a_rows[i] + k * a_k + h * a_h``; (k, h, j) of ``b`` at ``k * b_k + h * b_h + j``;
-(i, j) of ``out`` and ``start`` at ``out_rows[i] + j``. The sum over h and k runs in that order for every (i, j), one
-fused multiply-add after another, so neither the size of a tile nor its place changes a bit of the result.
+(i, j) of ``out`` and ``start`` at ``out_rows[i] + j``. Arrays are given by their addresses. The sum over h and k runs
+in that order for every (i, j), one fused multiply-add after another, so neither the size of a tile nor its place
+changes a bit of the result.
 
 Written as LLVM vectors, no target-specific call: the compiler picks the instructions of the machine it runs on.
 """
@@ -12,7 +13,7 @@ Written as LLVM vectors, no target-specific call: the compiler picks the instruc
 from __future__ import annotations
 
 from netsim.kernels.jit import LANES, REGISTERS, cgutils, intrinsic, ir, types
-from netsim.kernels.vectors import INT, VECTOR, Lanes, constant, function, number, splat
+from netsim.kernels.vectors import FLOAT, INT, VECTOR, Lanes, constant, function, number, splat
 
 #: What happens to a finished sum (the argument ``finish``).
 STORE, SATURATE, GATE = 0, 1, 2
@@ -36,15 +37,11 @@ def make_tile(rows: int, vectors: int, ragged: bool):
         typing, out, start, a, b, out_rows, a_rows, first, last, out_at, a_at, b_at,
         n_k, n_h, a_k, a_h, b_k, b_h, columns, from_start, finish, slope,
     ):  # fmt: skip
-        integers = [types.int64] * 14
-        arguments = (out, start, a, b, out_rows, a_rows, *integers, types.float32)
+        arguments = (*[types.int64] * 20, types.float32)
 
         def generate(context, builder, signature, values):
-            arrays = [
-                context.make_array(kind)(context, builder, value)
-                for kind, value in zip(signature.args[:6], values[:6], strict=True)
-            ]
-            out, start, a, b, out_rows, a_rows = (array.data for array in arrays)
+            out, start, a, b = (builder.inttoptr(address, FLOAT.as_pointer()) for address in values[:4])
+            out_rows, a_rows = (builder.inttoptr(address, INT.as_pointer()) for address in values[4:6])
             (first, last, out_at, a_at, b_at, n_k, n_h, a_k, a_h, b_k, b_h, columns, from_start, finish, slope) = (
                 values[6:]
             )

@@ -81,6 +81,12 @@ class Downward:
         self.also = EMPTY if also is None else also.values
         self.use_also = also is not None
         self.gate, self.slope = gate, slope
+        #: the product of the layer's feedback once it is laid out
+        self.product = None
+
+    def __getstate__(self) -> dict:
+        """A copy lays its product out anew: it holds addresses."""
+        return self.__dict__ | {"product": None}
 
     @property
     def finish(self) -> int:

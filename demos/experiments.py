@@ -256,6 +256,12 @@ def _read(experiment: Experiment, folder: Path) -> Result:
     return Result(experiment, records, seconds, path)
 
 
+def whole(result: Result) -> Result:
+    """The result with every epoch of its run, also those beyond what was asked: what its last weights have learned."""
+    epochs = len(runs.find(result.path).metrics())
+    return _read(replace(result.experiment, epochs=epochs), result.path.parent)
+
+
 def by_method(results: list[Result]) -> dict[str, list[Result]]:
     """The results of all seeds, method by method."""
     groups: dict[str, list[Result]] = {}

@@ -23,7 +23,7 @@ def main(given: list[str] | None = None) -> None:
     options = experiments.parse(untied.parser(__doc__), given)
     method = {"URFB": experiments.METHODS["URFB"]}
     planned = [*untied.simpnet(options, method)[1][:1], *untied.simpnet_from_copies(options, method)[:1]]
-    results = experiments.train(options, planned)
+    results = [experiments.whole(result) for result in experiments.train(options, planned)]
     apart, copies = (netsim.load(result.path / "last.safetensors") for result in results)
 
     drawn = netsim.Network(apart.architecture, apart.input_shape, apart.classes, apart.seed)["untied1"].W

@@ -1,0 +1,149 @@
+"""The connections of one layer on the device: tables of where each entry of a filter lies, and its three products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netsim.cuda import products as plain
+from netsim.cuda.jit import empty, simulated, upload
+from netsim.cuda.tiles import TILES, Products, products
+from netsim.errors import OptionError
+from netsim.layers import Weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How products are divided; fixed numbers, so that every GPU adds in the same order.
+
+    Attributes
+    ----------
+    blocks : a product gets smaller tiles, and a Hebbian sum is cut into parts, until there are so many blocks
+    share : locations that a part of a Hebbian sum has at least
+    numbers : all parts of a sum together hold at most so many
+    """
+
+    blocks: int
+    share: int
+    numbers: int
+
+
+LIMITS = Limits(3, 5, 1 << 22) if simulated else Limits(256, 64, 1 << 26)
+
+#: Largest number of blocks of a grid's second and third direction.
+_MOST = 65_535
+
+
+class Connections:
+    """The connections of a layer with weights, for ``images`` images at most.
+
+    Parameters
+    ----------
+    layer : of a `netsim.Network`
+    images : most images of a batch
+    places : (height, width) -> int32 array on the device, where every location of the images lies; filled as needed
+    tiled : by tiles, or by the plain products
+    """
+
+    def __init__(self, layer: Weighted, images: int, places: dict[tuple[int, int], object], tiled: bool = True):
+        self.layer, self.tiled = layer, tiled
+        rows = columns = height = width = 1
+        if layer.kind in ("conv", "untied"):
+            rows, columns, (height, width, _) = layer.spec.rows, layer.spec.columns, layer.shape
+            self.c_in, self.c_out = layer.below[2], layer.shape[2]
+        else:
+            self.c_in, self.c_out = layer.weights_shape
+        if max(height, width) > 32_767:
+            raise OptionError(f"{layer.name}: a map of {height}x{width} is too large for the GPU kernels")
+        self.height, self.width, self.locations = height, width, height * width
+        area = rows * columns
+        own = layer.kind == "untied"
+        self.series, self.block = (self.locations, area * self.c_in * self.c_out) if own else (1, 0)
+        self.entries_in, self.entries_out = area * self.c_in, area * self.c_out
+        self.weights = self.entries_in * self.c_out * self.series
+        if (height, width) not in places:
+            y, x = np.divmod(np.arange(self.locations, dtype=np.int32), np.int32(width))
+            places[height, width] = upload(np.tile(y * np.int32(65_536) + x, images))
+        self.places = places[height, width]
+        y, x = np.divmod(np.arange(area), columns)
+        shift_y, shift_x = y - (rows - 1) // 2, x - (columns - 1) // 2
+        self.reading = self._table(shift_y, shift_x, self.c_in)
+        # the units that read a location lie in the opposite directions
+        self.hearing = self._table(-shift_y, -shift_x, self.c_out)
+        taps = np.arange(area) * self.c_in * self.c_out - (shift_y * width + shift_x) * self.block
+        self.source = upload((taps[:, None] + np.arange(self.c_out)).astype(np.int64))
+        self._parts = {}
+
+    def _table(self, shift_y: np.ndarray, shift_x: np.ndarray, channels: int) -> tuple:
+        """shift_y, shift_x, offset of every entry, on the device."""
+        offset = ((shift_y * self.width + shift_x) * channels)[:, None] + np.arange(channels)
+        tables = np.repeat(shift_y, channels), np.repeat(shift_x, channels), offset
+        return tuple(upload(table.astype(np.int32)) for table in tables)
+
+    def _rows(self, images: int) -> int:
+        """Rows of the feedforward and feedback products of each series."""
+        return images * self.locations // self.series
+
+    def _grid(self, rows: int, columns: int, deep: int) -> tuple[Products, tuple[int, int, int]] | None:
+        """Tile and blocks of a product of ``rows`` by ``columns``, ``deep`` times; None where only plain ones can."""
+        for tile in TILES:
+            grid = (-(-rows // tile.rows), -(-columns // tile.columns), deep)
+            wasted = tile.columns > 2 * columns and tile is not TILES[-1]
+            if not wasted and (np.prod(grid) >= LIMITS.blocks or tile is TILES[-1]):
+                break
+        return (products(tile), grid) if self.tiled and max(grid[1:]) <= _MOST else None
+
+    def feedforward(self, out, below, weights, images: int, saturates: bool, slope) -> None:
+        """out = sigma(sum over the filter of W x_below) (eq. 1)."""
+        rows = self._rows(images)
+        shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series, self.block)
+        arrays = (out, below, weights, self.places, *self.reading)
+        if chosen := self._grid(rows, self.c_out, self.series):
+            tiles, grid = chosen
+            tiles.feedforward.launch(grid, tiles.tile.threads, *arrays, rows, *shape, saturates, slope)
+        else:
+            plain.feedforward.over(images * self.locations * self.c_out, *arrays, *shape, saturates, slope)
+
+    def feedback(self, below, also, own, weights, images: int, use_also: bool, gate: bool, slope) -> None:
+        """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R)."""
+        rows = self._rows(images)
+        shape = (self.height, self.width, self.c_in, self.c_out, self.entries_out, self.series, self.block)
+        arrays = (below, also, own, weights, self.places, *self.hearing, self.source)
+        if chosen := self._grid(rows, self.c_in, self.series):
+            tiles, grid = chosen
+            tiles.feedback.launch(grid, tiles.tile.threads, *arrays, rows, *shape, use_also, gate, slope)
+        else:
+            plain.feedback.over(images * self.locations * self.c_in, *arrays, *shape, use_also, gate, slope)
+
+    def hebbian(self, increment, below, own, images: int) -> None:
+        """increment = sum over images, and tied: locations, of delta x_below (section 3.1)."""
+        rows = self._rows(images)
+        chosen = self._grid(self.entries_in, self.c_out, self.series)
+        blocks = 1 if chosen is None else int(np.prod(chosen[1]))
+        share, number = self.shares(rows, blocks)
+        parts = increment if number == 1 else self._room(number)
+        arrays = (parts, below, own, self.places, *self.reading)
+        shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series, share)
+        if chosen is not None:
+            tiles, (x, y, _) = chosen
+            grid = (x, y, self.series * number)
+            tiles.hebbian.launch(grid, tiles.tile.threads, *arrays, rows, *shape[:-1], share, self.weights)
+        else:
+            plain.hebbian.over(number * self.weights, *arrays, *shape, images * self.locations, self.weights)
+        if number > 1:
+            plain.add_parts.over(self.weights, increment, parts, number)
+
+    def shares(self, rows: int, blocks: int) -> tuple[int, int]:
+        """Locations of a part of the Hebbian sum, and the number of parts; by the batch and the layer alone."""
+        if self.series > 1:
+            return rows, 1
+        number = min(-(-LIMITS.blocks // blocks), rows // LIMITS.share, LIMITS.numbers // self.weights, _MOST)
+        share = -(-rows // max(number, 1))
+        return share, -(-rows // share)
+
+    def _room(self, number: int):
+        """Room for the parts of a sum."""
+        if number not in self._parts:
+            self._parts = {number: empty(number * self.weights)}
+        return self._parts[number]

@@ -1,0 +1,187 @@
+"""The kinds of layers on the device: feedforward, Hebbian and feedback one under another, as in `netsim.layers`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netsim.cuda import pools, products, units
+from netsim.cuda.connections import Connections
+from netsim.cuda.jit import empty, upload, zeros
+from netsim.kernels import chance
+from netsim.layers import Layer
+
+
+@dataclass(slots=True)
+class Draw:
+    """Where a step is, for the masks of dropped units; all on the device.
+
+    Attributes
+    ----------
+    keys : uint64, the streams of every batch and layer (batch * layers + layer)
+    turn : int64 (1,), the batch
+    mode : "sample", "batch" or "off"
+    """
+
+    keys: object
+    turn: object
+    mode: str
+
+
+@dataclass(slots=True)
+class Downward:
+    """Where a layer's feedback goes: see `netsim.layers.Downward`. Arrays on the device."""
+
+    below: object
+    also: object
+    use_also: bool
+    gate: bool
+    slope: np.float32
+
+
+class DeviceLayer:
+    """A layer of a net on the device. ``own`` : what its units carry, float32, an image after another, row-major.
+
+    Every kind has ``feedforward`` (sets ``own``) and ``feedback`` (REPLACES the units of the layer below).
+    """
+
+    def __init__(self, layer: Layer, position: int, images: int):
+        self.layer, self.position, self.name = layer, position, layer.name
+        self.own = empty(images * layer.units)
+
+
+class DeviceWeighted(DeviceLayer):
+    """A layer with weights: tied, untied or full connections."""
+
+    def __init__(self, layer: Layer, position: int, images: int, places: dict, tiled: bool):
+        super().__init__(layer, position, images)
+        self.connections = Connections(layer, images, places, tiled)
+        self._straight, self._options, self.D = None, (images, places, tiled), None
+        self.W = self.R = self.W_mask = self.R_mask = self.increment = None
+
+    def take(self) -> None:
+        """The weights and connections of the host."""
+        layer = self.layer
+        self.W = upload(layer.W, self.W)
+        if layer.is_symmetric:
+            self.R = self.W
+        else:
+            self.R = upload(layer.R, None if self.R is self.W else self.R)
+        self.W_mask, self.R_mask = (
+            None if mask is None else upload(mask.astype(np.uint8)) for mask in (layer.W_mask, layer.R_mask)
+        )
+        if layer.is_symmetric:
+            self.R_mask = self.W_mask
+        if layer.direct is not None:
+            self.D = upload(layer.D, self.D)
+
+    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+        """x = sigma(W x_below) (eq. 1)."""
+        self.connections.feedforward(self.own, *parents, self.W, images, self.layer.saturates, self.layer.slope)
+
+    def hebbian(self, below, images: int) -> None:
+        """increment = sum over images of delta x_below (section 3.1)."""
+        if self.increment is None:
+            self.increment = empty(self.connections.weights)
+        self.connections.hebbian(self.increment, below, self.own, images)
+
+    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
+        """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W)."""
+        self.connections.feedback(down.below, down.also, self.own, self.R, images, down.use_also, down.gate, down.slope)
+
+    def direct_feedback(self, top, images: int) -> None:
+        """x <- gate * (D delta_L): the output error, straight from the top, REPLACES the layer's own units (DFA)."""
+        if self._straight is None:
+            self._straight = Connections(self.layer.direct, *self._options)
+        saturates, slope = self.layer.saturates, self.layer.slope
+        self._straight.feedback(self.own, top, top, self.D, images, False, saturates, slope)
+
+    def follow(self, scale: float) -> None:
+        """R = scale * sign(W) (sign-symmetry)."""
+        products.signs.over(self.connections.weights, self.R, self.W, np.float32(scale))
+
+    def update(self, rate: float, keep: float, feedback_rate: float) -> None:
+        """W += rate * increment, R += feedback_rate * rate * increment (eq. 7); first both shrink to ``keep``."""
+        self._update(self.W, self.W_mask, np.float32(rate), np.float32(keep))
+        if feedback_rate > 0 and self.R is not self.W:
+            self._update(self.R, self.R_mask, np.float32(feedback_rate * rate), np.float32(keep))
+
+    def _update(self, weights, mask, rate: np.float32, keep: np.float32) -> None:
+        size = self.connections.weights
+        if mask is None:
+            products.update.over(size, weights, self.increment, rate, keep)
+        else:
+            products.update_connected.over(size, weights, mask, self.increment, rate, keep)
+
+
+class DeviceMaxpool(DeviceLayer):
+    """Max pooling."""
+
+    def __init__(self, layer: Layer, position: int, images: int):
+        super().__init__(layer, position, images)
+        window, stride = layer.spec.window, layer.spec.stride
+        self.winner = zeros(images * layer.units, np.uint8 if window * window <= 256 else np.int32)
+        self._geometry = (*layer.below[:2], *layer.shape, window, stride, (window - 1) // 2)
+
+    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+        """x = the largest x_below of the window; the unit latches the winner's place."""
+        pools.pool_feedforward.over(images * self.layer.units, self.own, self.winner, *parents, *self._geometry)
+
+    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
+        """x_below <- gate * (sum of the signals of the windows that the unit won [+ also])."""
+        below = images * int(np.prod(self.layer.below))
+        pools.pool_feedback.over(
+            below, down.below, down.also, self.own, self.winner, *self._geometry, down.use_also, down.gate, down.slope
+        )
+
+
+class DeviceDrop(DeviceLayer):
+    """Dropout: the masks are drawn from the counter hash on both ways and never stored."""
+
+    def __init__(self, layer: Layer, position: int, images: int, layers: int):
+        super().__init__(layer, position, images)
+        self._layers = layers
+
+    def _mask(self, draw: Draw, images: int) -> tuple:
+        """keys, turn, layers, layer, limit, scale, mask of the kernels."""
+        fraction = 0.0 if draw.mode == "off" else self.layer.spec.fraction
+        limit, scale = chance.threshold(fraction), np.float32(1 / (1 - fraction))
+        mask = self.layer.units * (1 if draw.mode == "batch" else images)
+        return draw.keys, draw.turn, self._layers, self.position, limit, scale, mask
+
+    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+        """x = x_below / (1 - p) where kept, else 0."""
+        units.drop_feedforward.over(images * self.layer.units, self.own, *parents, *self._mask(draw, images))
+
+    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
+        """x_below <- gate * (signal / (1 - p) where kept [+ also])."""
+        units.drop_feedback.over(
+            images * self.layer.units, down.below, down.also, self.own, *self._mask(draw, images),
+            down.use_also, down.gate, down.slope,
+        )  # fmt: skip
+
+
+class DeviceSum(DeviceLayer):
+    """Adds the two layers before it; its feedback replaces the second, and reaches the first as ``also``."""
+
+    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+        """x = x_first + x_second."""
+        units.sum_feedforward.over(images * self.layer.units, self.own, *parents)
+
+    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
+        """x_second <- gate * (signal [+ also])."""
+        units.sum_feedback.over(
+            images * self.layer.units, down.below, down.also, self.own, down.use_also, down.gate, down.slope
+        )
+
+
+def make_layer(layer: Layer, position: int, images: int, layers: int, places: dict, tiled: bool) -> DeviceLayer:
+    """The layer ``position`` of ``layers``, on the device, with room for ``images`` images."""
+    if layer.has_weights:
+        return DeviceWeighted(layer, position, images, places, tiled)
+    if layer.kind == "maxpool":
+        return DeviceMaxpool(layer, position, images)
+    if layer.kind == "drop":
+        return DeviceDrop(layer, position, images, layers)
+    return DeviceSum(layer, position, images)

@@ -1,0 +1,98 @@
+"""Epochs over data that stay on the device: the host sends the order of the images and reads what came of it.
+
+A step is some tens of launches, and the same ones every time. From the second step of a size on they are one CUDA
+graph, so the host's part of a step is one call. Where a step is, the kernels read from the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netsim.cuda.jit import capture, empty, fetch, upload, zeros
+from netsim.cuda.layers import Draw
+from netsim.cuda.trainer import CudaTrainer, keys, result
+from netsim.cuda.units import go_on, present
+from netsim.data.dataset import Split
+from netsim.engine import StepResult
+from netsim.geometry import units
+
+
+class CudaLearner:
+    """Learns the images of a split, epoch by epoch; see `netsim.devices.HostLearner` for what its calls promise.
+
+    Parameters
+    ----------
+    trainer : its net's weights are taken to the device at the first epoch
+    split : its images and labels are taken to the device at once
+    batch : images of a batch; the last of an epoch may have fewer
+    graphs : launch a step as one CUDA graph, where there are graphs
+
+    Attributes
+    ----------
+    network : answers with the weights on the device
+    """
+
+    def __init__(self, trainer: CudaTrainer, split: Split, batch: int, graphs: bool = True):
+        self.trainer, self.network, self._split, self._graphs = trainer, trainer.device_net, split, graphs
+        self._images, self._batch = len(split), min(batch, len(split))
+        self._pixels, self._targets = upload(split.images), upload(split.labels)
+        self._order, self._losses = empty(self._images, np.int32), empty(self._images, np.float64)
+        self._wrong = empty(self._images, np.uint8)
+        self._before, self._turn = zeros(1, np.int64), zeros(1, np.int64)
+        self._keys = empty(-(-self._images // batch) * len(trainer.net.layers), np.uint64)
+        self._draw = Draw(self._keys, self._turn, trainer.drop)
+        self._captured: dict[int, object] = {}
+        self._began = False
+        self._pending: list[tuple[int, int]] = []
+
+    def begin_epoch(self, order: np.ndarray, before: int = 0) -> None:
+        """Go through the images in this order, from image number ``before`` on, the first of the trainer's batch."""
+        trainer = self.trainer
+        if not self._began:
+            trainer.begin_on_device(self._batch)
+            self._began = True
+        upload(order.astype(np.int32), self._order)
+        upload(keys(trainer, 0, -(-self._images // self._batch)), self._keys)
+        upload(np.array([before], np.int64), self._before)
+        upload(np.array([trainer.batch], np.int64), self._turn)
+        self._pending = []
+
+    def learn(self, first: int, last: int) -> list[tuple[int, StepResult]]:
+        """Launch the step of images ``first`` to ``last`` - 1 of the order. Nothing is known of it yet: []."""
+        images = last - first
+        if images not in self._captured:
+            self._captured[images] = None
+            self._launch(images)
+        else:
+            if self._graphs and self._captured[images] is None:
+                self._captured[images] = capture(lambda: self._launch(images)) or False
+            step = self._captured[images]
+            if step:
+                step()
+            else:
+                self._launch(images)
+        self._pending.append((first, last))
+        self.trainer.batch += 1
+        return []
+
+    def _launch(self, images: int) -> None:
+        """Every launch of a step."""
+        trainer, net = self.trainer, self.network
+        each = units(trainer.net.input_shape)
+        scale = np.float32(self._split.scale)
+        present.over(
+            images * each, net.x_0, net.labels, self._pixels, self._targets, self._order, self._before, scale, each
+        )
+        trainer.present(images, self._draw, self._losses, self._wrong, self._before)
+        trainer.update(images)
+        go_on.launch((1,), 1, self._before, self._turn, images)
+
+    def settle(self) -> list[tuple[int, StepResult]]:
+        """Wait; number of images and result of every step not told yet. The net's arrays have the weights of now."""
+        if not self._began:
+            return []
+        losses, wrong = fetch(self._losses), fetch(self._wrong)
+        found = [(last - first, result(losses[first:last], wrong[first:last])) for first, last in self._pending]
+        self._pending = []
+        self.network.give()
+        return found

@@ -1,0 +1,244 @@
+"""The three products of connections in tiles: a block of threads works on rows by columns of a product together.
+
+It takes a slice of both factors into shared memory, and each thread adds the products of a few rows and columns, held
+in registers. The sum over entries runs in the order of the plain products (`netsim.cuda.products`, where the
+arguments are explained), one multiply-add after another, so neither the size of a tile nor its place changes a bit.
+
+A product has rows i of ``rows``, columns j of ``c_out`` (feedback: ``c_in``), entries k; blocks count rows by x,
+columns by y, and locations with weights of their own (Hebbian: also parts) by z. Row i of series s is location
+i * series + s.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from netsim.cuda.jit import ALIGNMENT, Kernel, cuda, device, float32, int32, kernel, simulated
+from netsim.cuda.products import NONE, ZERO, gated, saturated
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Rows and columns of a tile, those of each of its threads, and the entries taken at once.
+
+    The number of threads must be a multiple of ``rows`` and of ``depth``, the slices of both factors multiples of it.
+    """
+
+    rows: int
+    columns: int
+    high: int
+    wide: int
+    depth: int
+
+    def __post_init__(self) -> None:
+        threads = self.threads
+        if self.rows % self.high or self.columns % self.wide or threads % self.rows or threads % self.depth:
+            raise ValueError(f"{self}: {threads} threads cannot share it")
+        if self.rows * self.depth % threads or self.columns * self.depth % threads:
+            raise ValueError(f"{self}: slices are no multiples of {threads} threads")
+
+    @property
+    def threads(self) -> int:
+        return (self.rows // self.high) * (self.columns // self.wide)
+
+
+#: From the largest to the smallest; a product takes the first that gives enough blocks.
+TILES = (
+    (Tile(4, 4, 2, 2, 4), Tile(4, 2, 2, 1, 4))
+    if simulated
+    else (Tile(128, 64, 8, 8, 8), Tile(128, 32, 8, 4, 8), Tile(64, 32, 4, 4, 8))
+)
+
+#: Columns of a thread that lie side by side, and numbers that a row of shared memory is longer than the tile: with
+#: these, the threads of a warp read and write different banks.
+_SIDE, _PAD = 4, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """The kernels of one tile."""
+
+    tile: Tile
+    feedforward: Kernel
+    feedback: Kernel
+    hebbian: Kernel
+
+
+@functools.cache
+def products(tile: Tile) -> Products:
+    """The kernels of a tile; everything about the tile is a constant in them."""
+    threads, depth, rows_a, columns_b, high, wide = map(
+        np.uint64, (tile.threads, tile.depth, tile.rows, tile.columns, tile.high, tile.wide)
+    )
+    across = columns_b // wide
+    side = np.uint64(min(_SIDE, tile.wide))
+    stride_a, stride_b = np.uint64(tile.rows + _PAD), np.uint64(tile.columns + _PAD)
+    size_a, size_b = tile.depth * (tile.rows + _PAD), tile.depth * (tile.columns + _PAD)
+    loads_a, loads_b = rows_a * depth // threads, columns_b * depth // threads
+    number_a, sums, number_high, number_wide = int(loads_a), tile.high * tile.wide, tile.high, tile.wide
+    step = threads // depth  # rows (or columns) that the threads fetch at once, a slice of entries each
+
+    @device
+    def column_of(j, my_columns):
+        """Column of the tile that is column j of a thread."""
+        return j // side * (across * side) + my_columns + j % side
+
+    @device
+    def multiply(total, a, b, left, right, my_rows, my_columns):
+        """Add the products of a thread's rows and columns of two slices, entry by entry."""
+        for k in range(depth):
+            for i in range(high):
+                left[i] = a[k * stride_a + my_rows + i]
+            for j in range(wide):
+                right[j] = b[k * stride_b + column_of(j, my_columns)]
+            for i in range(high):
+                for j in range(wide):
+                    total[i * wide + j] += left[i] * right[j]
+
+    @kernel
+    def feedforward(
+        out, below, weights, places, shift_y, shift_x, offset,
+        rows, height, width, c_in, c_out, entries, series, block, saturates, slope,
+    ):  # fmt: skip
+        a = cuda.shared.array(size_a, float32, ALIGNMENT)
+        b = cuda.shared.array(size_b, float32, ALIGNMENT)
+        total = cuda.local.array(sums, float32)
+        left = cuda.local.array(number_high, float32)
+        right = cuda.local.array(number_wide, float32)
+        where = cuda.local.array(number_a, int32)
+        thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        my_rows, my_columns = thread // across * high, thread % across * side
+        entry, row = thread % depth, row_0 + thread // depth
+        for load in range(loads_a):
+            i = row + load * step
+            where[load] = places[i * series + s] if i < rows else -1
+        for n in range(high * wide):
+            total[n] = ZERO
+        for k_0 in range(NONE, entries, depth):
+            k = k_0 + entry
+            dy, dx, shift = np.int64(0), np.int64(0), np.int64(0)
+            if k < entries:
+                dy, dx, shift = np.int64(shift_y[k]), np.int64(shift_x[k]), np.int64(offset[k])
+            for load in range(loads_a):
+                value, y, x = ZERO, (where[load] >> 16) + dy, (where[load] & 65535) + dx
+                if k < entries and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
+                    q = (row + load * step) * series + s
+                    value = below[np.uint64(np.int64(q * c_in) + shift)]
+                a[entry * stride_a + thread // depth + load * step] = value
+            for load in range(loads_b):
+                k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
+                inside = k_0 + k < entries and column_0 + j < c_out
+                b[k * stride_b + j] = weights[s * block + (k_0 + k) * c_out + column_0 + j] if inside else ZERO
+            cuda.syncthreads()
+            multiply(total, a, b, left, right, my_rows, my_columns)
+            cuda.syncthreads()
+        for i in range(high):
+            for j in range(wide):
+                row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
+                if row < rows and column < c_out:
+                    h = total[i * wide + j]
+                    out[(row * series + s) * c_out + column] = saturated(h, slope) if saturates else h
+
+    @kernel
+    def feedback(
+        below, also, own, weights, places, shift_y, shift_x, offset, source,
+        rows, height, width, c_in, c_out, entries, series, block, use_also, gate, slope,
+    ):  # fmt: skip
+        a = cuda.shared.array(size_a, float32, ALIGNMENT)
+        b = cuda.shared.array(size_b, float32, ALIGNMENT)
+        total = cuda.local.array(sums, float32)
+        left = cuda.local.array(number_high, float32)
+        right = cuda.local.array(number_wide, float32)
+        where = cuda.local.array(number_a, int32)
+        thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        my_rows, my_columns = thread // across * high, thread % across * side
+        entry, row = thread % depth, row_0 + thread // depth
+        for load in range(loads_a):
+            i = row + load * step
+            where[load] = places[i * series + s] if i < rows else -1
+        for n in range(high * wide):
+            total[n] = ZERO
+        for k_0 in range(NONE, entries, depth):
+            k = k_0 + entry
+            dy, dx, shift, weight = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+            there = k < entries
+            if there:
+                dy, dx, shift = np.int64(shift_y[k]), np.int64(shift_x[k]), np.int64(offset[k])
+                weight = np.int64(s * block) + source[k]
+                if block > NONE:  # the location whose weights these are may lie outside the map
+                    y, x = (places[s] >> 16) + dy, (places[s] & 65535) + dx
+                    there = 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+            for load in range(loads_a):
+                value, y, x = ZERO, (where[load] >> 16) + dy, (where[load] & 65535) + dx
+                if there and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
+                    q = (row + load * step) * series + s
+                    value = own[np.uint64(np.int64(q * c_out) + shift)]
+                a[entry * stride_a + thread // depth + load * step] = value
+            for load in range(loads_b):
+                j = thread // depth + load * step
+                inside = there and column_0 + j < c_in
+                at = np.uint64(weight + np.int64((column_0 + j) * c_out)) if inside else NONE
+                b[entry * stride_b + j] = weights[at] if inside else ZERO
+            cuda.syncthreads()
+            multiply(total, a, b, left, right, my_rows, my_columns)
+            cuda.syncthreads()
+        for i in range(high):
+            for j in range(wide):
+                row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
+                if row < rows and column < c_in:
+                    at = (row * series + s) * c_in + column
+                    signal = total[i * wide + j]
+                    if use_also:
+                        signal += also[at]
+                    below[at] = gated(below[at], signal, slope) if gate else signal
+
+    @kernel
+    def hebbian(
+        parts, below, own, places, shift_y, shift_x, offset,
+        rows, height, width, c_in, c_out, entries, series, share, weights,
+    ):  # fmt: skip
+        # here the rows of the product are the filter's entries, and its sum runs over ``share`` of the locations
+        a = cuda.shared.array(size_a, float32, ALIGNMENT)
+        b = cuda.shared.array(size_b, float32, ALIGNMENT)
+        total = cuda.local.array(sums, float32)
+        left = cuda.local.array(number_high, float32)
+        right = cuda.local.array(number_wide, float32)
+        thread = np.uint64(cuda.threadIdx.x)
+        s, part = np.uint64(cuda.blockIdx.z) % series, np.uint64(cuda.blockIdx.z) // series
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        my_rows, my_columns = thread // across * high, thread % across * side
+        last = min(rows, (part + np.uint64(1)) * share)
+        e = row_0 + thread % rows_a
+        dy, dx, shift = np.int64(0), np.int64(0), np.int64(0)
+        if e < entries:
+            dy, dx, shift = np.int64(shift_y[e]), np.int64(shift_x[e]), np.int64(offset[e])
+        for n in range(high * wide):
+            total[n] = ZERO
+        for k_0 in range(part * share, last, depth):
+            for load in range(loads_a):
+                k, value = (thread + load * threads) // rows_a, ZERO
+                if k_0 + k < last and e < entries:
+                    q = (k_0 + k) * series + s
+                    y, x = (places[q] >> 16) + dy, (places[q] & 65535) + dx
+                    if 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
+                        value = below[np.uint64(np.int64(q * c_in) + shift)]
+                a[k * stride_a + thread % rows_a] = value
+            for load in range(loads_b):
+                k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
+                inside = k_0 + k < last and column_0 + j < c_out
+                b[k * stride_b + j] = own[((k_0 + k) * series + s) * c_out + column_0 + j] if inside else ZERO
+            cuda.syncthreads()
+            multiply(total, a, b, left, right, my_rows, my_columns)
+            cuda.syncthreads()
+        for i in range(high):
+            for j in range(wide):
+                row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
+                if row < entries and column < c_out:
+                    parts[part * weights + (s * entries + row) * c_out + column] = total[i * wide + j]
+
+    return Products(tile, feedforward, feedback, hebbian)

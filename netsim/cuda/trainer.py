@@ -1,0 +1,144 @@
+"""The phase-locked step on the device, and epochs over data that stay there."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from netsim.arrays import check_images, check_labels
+from netsim.cuda.jit import empty, fetch, upload, zeros
+from netsim.cuda.layers import Draw
+from netsim.cuda.network import DeviceNet
+from netsim.engine import StepResult, Trainer
+from netsim.errors import OptionError
+from netsim.kernels import chance
+from netsim.network import Network
+from netsim.protocols.sign_symmetry import SignSymmetry, scale
+
+
+class CudaTrainer(Trainer):
+    """`netsim.Trainer` on a GPU: the same algorithm, options, counters and bits of chance.
+
+    Sums are added in another order than on the CPU, in one that depends on the batch and the net alone: the same
+    seed gives the same weights, run after run. `step`, `increments` and `signals` take the weights of the net and
+    leave them there; `learn` keeps weights and data on the device (see `netsim.cuda.learner`).
+
+    Parameters
+    ----------
+    net, protocol, ... : as for `netsim.Trainer`; ``threads`` and ``chunk`` are not used
+    tiled : products by tiles (default), or the plain ones that these are tested against
+    """
+
+    def __init__(self, net: Network, *arguments, tiled: bool = True, **options):
+        super().__init__(net, *arguments, **options)
+        if not self.components.ideal:
+            raise OptionError("imperfect circuits run on the CPU only: leave out --device cuda, or the circuits")
+        self.device_net = DeviceNet(net, tiled)
+        self._learners = [layer for layer in net.weighted if layer.name not in self.frozen]
+        lowest = self._learners[0] if self._learners else None
+        #: layers through which signals have to go, top down; nothing below the lowest that learns needs one
+        self._descent = [*reversed(list(itertools.dropwhile(lambda layer: layer is not lowest, net.layers)))]
+        self._learning_names = {layer.name for layer in self._learners}
+        self._lowest_name = None if lowest is None else lowest.name
+
+    # ------------------------------------------------------------------------------------- one step, launched
+    def present(self, images: int, draw: Draw, losses, wrong, batch) -> None:
+        """Both phases and the increments, in the paper's order. ``losses``, ``wrong`` : by image, from ``batch`` on."""
+        net = self.device_net
+        net.feedforward(images, draw)
+        net.output_error(images, self.loss_name, self.mu, losses, wrong, batch)
+        for layer in self._descent:
+            learns, top = layer.name in self._learning_names, layer is self.net.layers[-1]
+            if self.protocol.direct and learns and not top:
+                net.direct_feedback(layer, images)
+            if learns:
+                net.hebbian(layer, images)
+            if layer.name != self._lowest_name and not self.protocol.direct:
+                net.feedback(layer, images, draw)
+
+    def update(self, images: int) -> None:
+        """W += (eta / B) increment; R += epsilon times the same (section 3.1, eq. 7); with decay both shrink first."""
+        rate, keep = self.step_size / images, np.float32(1 - self.step_size * self.decay)
+        for layer in self._learners:
+            layer = self.device_net.at[layer.name]
+            layer.update(rate, keep, self.protocol.feedback_rate)
+            if isinstance(self.protocol, SignSymmetry):
+                layer.follow(scale(layer.layer))
+
+    def begin_on_device(self, images: int) -> None:
+        """Take the weights to the device, with room for batches of so many images."""
+        self._begin()
+        self.device_net.reserve(images)
+        self.device_net.take()
+
+    # -------------------------------------------------------------------------------- as on the CPU, from the host
+    def _arrive(self, images, labels) -> tuple[int, Draw, object, object, object]:
+        images = check_images(images, self.net.input_shape)
+        labels = check_labels(labels, len(images), self.net.classes)
+        net, number = self.device_net, len(images)
+        self.begin_on_device(number)
+        upload(images, net.x_0)
+        upload(labels, net.labels)
+        draw = Draw(upload(keys(self, self.batch, 1)), zeros(1, np.int64), self.drop)
+        return number, draw, empty(number, np.float64), empty(number, np.uint8), zeros(1, np.int64)
+
+    def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
+        """As `netsim.Trainer.increments`."""
+        number, draw, losses, wrong, batch = self._arrive(images, labels)
+        self.present(number, draw, losses, wrong, batch)
+        found = {
+            layer.name: fetch(self.device_net.at[layer.name].increment).reshape(layer.weights_shape)
+            for layer in self._learners
+        }
+        return found, result(fetch(losses), fetch(wrong))
+
+    def step(self, images, labels) -> StepResult:
+        """As `netsim.Trainer.step`: the net's arrays have the new weights when it returns."""
+        number, draw, losses, wrong, batch = self._arrive(images, labels)
+        self.present(number, draw, losses, wrong, batch)
+        self.update(number)
+        self.device_net.give()
+        self.batch += 1
+        return result(fetch(losses), fetch(wrong))
+
+    def signals(self, images, labels) -> dict[str, np.ndarray]:
+        """As `netsim.Trainer.signals`."""
+        number, draw, losses, wrong, batch = self._arrive(images, labels)
+        net = self.device_net
+        net.feedforward(number, draw)
+        net.output_error(number, self.loss_name, self.mu, losses, wrong, batch)
+        if self.protocol.direct:
+            for layer in self.net.weighted[:-1]:
+                net.direct_feedback(layer, number)
+        else:
+            for layer in reversed(self.net.layers[1:]):
+                net.feedback(layer, number, draw)
+        found = {layer.name: net.carried(layer.name, number) for layer in self.net.layers}
+        for position, layer in enumerate(self.net.layers):
+            if layer.kind == "drop" and self.drop != "off":  # a dropped unit stays silent
+                found[layer.name] *= self._kept(position, layer, number)
+        return found
+
+    def _kept(self, position: int, layer, images: int) -> np.ndarray:
+        """The mask of a layer that drops units, as on the CPU: uint8 (B, *shape), or (1, *shape) if they share one."""
+        units = np.arange((images if self.drop == "sample" else 1) * layer.units, dtype=np.uint64)
+        stream = chance.key(self.seed, self.epoch, self.batch, position)
+        bits = getattr(chance.bits, "py_func", chance.bits)(stream, units)
+        return (bits >= chance.threshold(layer.spec.fraction)).astype(np.uint8).reshape(-1, *layer.shape)
+
+
+def result(losses: np.ndarray, wrong: np.ndarray) -> StepResult:
+    """The mean loss and the share of wrong answers of a batch."""
+    return StepResult(float(losses.mean()), int(wrong.sum()) / len(wrong))
+
+
+def keys(trainer: Trainer, first: int, batches: int) -> np.ndarray:
+    """The streams of the dropout masks of batches from ``first`` on: uint64 (batches, layers); 0 for other layers."""
+    layers = trainer.net.layers
+    streams = np.zeros((batches, len(layers)), np.uint64)
+    for position, layer in enumerate(layers):
+        if layer.kind == "drop":
+            for row in range(batches):
+                streams[row, position] = chance.key(trainer.seed, trainer.epoch, first + row, position)
+    return streams

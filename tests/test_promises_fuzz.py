@@ -12,7 +12,7 @@ INPUTS = 150
 @pytest.mark.parametrize("name", campaign.TARGETS)
 def test_inputs_end_in_a_result_or_in_one_line(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    target = campaign.target_named(name, tmp_path)
+    target = campaign.TARGETS[name](tmp_path)
     seen = campaign.campaign(target, INPUTS, seed=0)
     assert seen.total() >= INPUTS
     assert seen["result"]

@@ -124,6 +124,14 @@ WRONG = {
     "jitter = 0.5": "[jitter] must be a table",
     "[jitter]\ndistribution = 'norml'\nscale = 1": "did you mean 'normal'",
     "[jitter]\nscale = 1": "lacks distribution",
+    "jitter = {}": "lacks distribution",
+    "jitter = 3": "must be a table",
+    "layer_delay = " + "9" * 400: "too large",
+    "layer_delay = [0x" + "f" * 5000 + "]": "must be a number",
+    "layer_delay = " + "9" * 5000: "not TOML",
+    "x = " + "[" * 5000: "not TOML",
+    '[skew]\n"a\\nb" = "x"': "must be a number",
+    "x" * 1_000_001: "more than 1,000,000 characters",
     "[jitter.feedforwrd]\ndistribution = 'normal'\nscale = 1": "feedforwrd",
     "[jitter]\ndistribution = 'wald'\nscale = 1": "needs a shape",
     "[jitter]\ndistribution = 'normal'\nscale = 1\nshape = 2": "shape belongs to the wald",
@@ -134,7 +142,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("text", WRONG, ids=lambda text: text[:60])
 def test_what_cannot_be_is_refused_in_one_line(text):
     with pytest.raises(OptionError) as caught:
         Schedule.from_toml(text, "my.toml")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -119,6 +120,9 @@ def points(
     """All points of a grid, the last axis fastest; each schedule is checked against the populations ``names``."""
     if len({axis.quantity for axis in axes}) < len(axes):
         raise OptionError("a quantity is swept twice")
+    many = len(protocols) * math.prod(len(axis.values) for axis in axes)
+    if many > _MOST or len(seeds[: _MOST + 1]) * many > _MOST:  # a range may be longer than len() can say
+        raise OptionError(f"the sweep has more than {_MOST} points: fewer values, protocols or seeds")
     result = []
     for values in _values(axes):
         here = schedule
@@ -131,8 +135,6 @@ def points(
         for protocol, seed in itertools.product(protocols, seeds):
             own = {**configuration, "protocol": protocol, "seed": seed}
             result.append(Point(tuple(sorted(own.items())), here.to_toml(), engine, streams, stream, measured, values))
-    if len(result) > _MOST:
-        raise OptionError(f"the sweep has {len(result)} points: at most {_MOST} are taken")
     return result
 
 

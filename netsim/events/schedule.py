@@ -323,7 +323,7 @@ def _jitters(table: object) -> dict[str, Distribution]:
         raise OptionError('[jitter] must be a table such as {distribution = "normal", scale = 0.5}')
     if not table or not set(table) <= set(EVENTS):
         unknown = [name for name in table if name not in EVENTS]
-        if "distribution" not in table and len(unknown) < len(table) + (not unknown):
+        if "distribution" not in table and 0 < len(unknown) < len(table):
             raise OptionError(f"[jitter] has no entry {shown(unknown[0])}{nearest(unknown[0], EVENTS)}")
         draw = Distribution.from_table(table, "[jitter]")
         return dict.fromkeys(_JITTERS, draw)

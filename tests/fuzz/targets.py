@@ -1,14 +1,13 @@
 """Inputs made of valid ones by mutation, and the promise: a result or a NetsimError of one line, within a second.
 
 Each target is a hypothesis strategy and a function that feeds one input to netsim. The suite tries some hundred
-inputs of each (tests/test_promises_fuzz.py), `tests/fuzz/campaign.py` as many as one likes.
+inputs of each (tests/test_promises_fuzz.py), `tests/fuzz/campaign.py` as many as one likes, and
+`tests/fuzz/with_atheris.py` lets coverage guide them. Command lines: `tests/fuzz/command_lines.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from netsim import architectures, configuration, notation, parameter_files
-from netsim.cli.train import OPTION_NAMES
+from netsim import architectures, components, configuration, notation, parameter_files
 from netsim.errors import NetsimError
 
-#: Longest that any input may take, in seconds of the processor, so that a busy machine breaks no promise of ours;
-#: the first call, which imports and compiles, is made before.
+#: Longest that any input may take, in seconds of the processor (all threads together), so that a busy machine breaks
+#: no promise of ours; the first call, which imports and compiles, is made before.
 SECONDS = 1.0
 
 
@@ -39,7 +37,7 @@ class Broken(AssertionError):
 
 def check(target: Target, value: object) -> str:
     """Feed `value`; return "result" or the name of the refusal. Raises `Broken`."""
-    began = time.thread_time()
+    began = time.process_time()
     try:
         target.feed(value)
         outcome = "result"
@@ -50,10 +48,15 @@ def check(target: Target, value: object) -> str:
             raise Broken(f"not one line: {message!r} for {value!r}") from error
     except Exception as error:
         raise Broken(f"{type(error).__name__}: {error} for {value!r}") from error
-    took = time.thread_time() - began
+    took = time.process_time() - began
+    check.longest = max(check.longest, took)
     if took > SECONDS:
         raise Broken(f"{took:.2f} s for {value!r}")
     return outcome
+
+
+#: Seconds that the slowest input took, of all that were checked in this process.
+check.longest = 0.0
 
 
 def mutated(valid: list[str], words: list[str]) -> st.SearchStrategy[str]:
@@ -71,13 +74,14 @@ def mutated(valid: list[str], words: list[str]) -> st.SearchStrategy[str]:
     return st.one_of(changed, st.text(max_size=60), st.lists(st.sampled_from(words), max_size=12).map(" ".join))
 
 
-def _split(words: str) -> list[str]:
+def split(words: str) -> list[str]:
+    """The words of a text, for lists that are easier read as one."""
     return words.split()
 
 
 # Notation
 
-_LAYERS = _split("conv untied maxpool drop full sum output stride conn. 32 5x5 3 .8 500 ; , x 0 -1 1e9 nan")
+_LAYERS = split("conv untied maxpool drop full sum output stride conn. 32 5x5 3 .8 500 ; , x 0 -1 1e9 nan")
 _WHOLE_LAYERS = ["conv 3 3x3", "untied 2 2x2", "maxpool 3", "maxpool 2, stride 1", "drop .5", "full 9", "sum", "x", ""]
 _NETS = st.lists(st.sampled_from(_WHOLE_LAYERS), max_size=8).map(lambda layers: "; ".join([*layers, "output"]))
 NOTATION = Target(
@@ -90,6 +94,31 @@ def _round_trip(specs: tuple) -> tuple:
     if notation.parse(notation.render(specs)) != specs:
         raise Broken(f"{specs!r} does not survive writing and reading")
     return specs
+
+
+# Files. What is fed is bytes: text, and text with bytes that are no UTF-8.
+
+
+def _bytes(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    def spliced(text: str, place: float, inserted: bytes) -> bytes:
+        content = text.encode()
+        at = int(place * len(content))
+        return content[:at] + inserted + content[at:]
+
+    return st.one_of(
+        texts.map(str.encode), texts.map(str.encode), st.builds(spliced, texts, st.floats(0, 1), st.binary())
+    )
+
+
+def file_target(read: Callable[[str], object], inputs: st.SearchStrategy[bytes], folder: Path, name: str) -> Target:
+    """Target that writes its input into a file and has `read` read that."""
+    path = folder / name
+
+    def feed(content: bytes) -> object:
+        path.write_bytes(content)
+        return read(str(path))
+
+    return Target(inputs, feed)
 
 
 # run.toml
@@ -124,22 +153,22 @@ netsim = "0.1.0"
 """
 _TOML = [
     *configuration.Configuration.model_fields,
-    *_split("= [ ] { } ' . # true nan -inf 1e999 0x1 1979-05-27"),
+    *split("= [ ] { } ' . # true nan -inf 1e999 0x1 1979-05-27"),
     '"""',
 ]
 
 
-def read_run_toml(text: str) -> configuration.Configuration:
-    built = configuration.build(configuration.parse(text.encode("utf-8", "surrogateescape"), "run.toml"), "run.toml")
-    again = configuration.build(configuration.parse(built.to_toml()))
-    if again != built:
-        raise Broken(f"{text!r} does not survive writing and reading")
+def read_run_toml(path: str) -> configuration.Configuration:
+    built = configuration.build(configuration.read(path), "run.toml")
+    if configuration.build(configuration.parse(built.to_toml())) != built:
+        raise Broken(f"{built!r} does not survive writing and reading")
     return built
 
 
 _LITERALS = st.one_of(
-    st.sampled_from(_split("1 0 -1 0.5 1.0 2 40 true false nan inf -inf 1e400 1e-400 [] {} '' 0x1F 1979-05-27")),
-    st.sampled_from(_split("'urfb' 'bp' 'softmax' 'simpnet' 'batch' ['conv1'] ['a',1] 99999999999999999999")),
+    st.sampled_from(split("1 0 -1 0.5 1.0 2 40 true false nan inf -inf 1e400 1e-400 [] {} '' 0x1F 1979-05-27")),
+    st.sampled_from(split("'urfb' 'bp' 'softmax' 'simpnet' 'batch' ['conv1'] ['a',1] 99999999999999999999")),
+    st.sampled_from(["0x" + "f" * 5000, "[0x" + "f" * 5000 + "]", "'" + "a" * 5000 + "'", "[" * 200 + "]" * 200]),
     st.integers().map(str),
     st.floats().map(str),
     st.text(max_size=8).map(repr),
@@ -152,13 +181,18 @@ def _table(pairs: dict[str, str]) -> str:
 
 #: Texts that are mostly valid TOML, with known keys and any values.
 _TABLES = st.dictionaries(st.sampled_from(sorted(configuration.Configuration.model_fields)), _LITERALS, max_size=4)
-RUN_TOML = Target(
-    st.one_of(mutated([_RUN_TOML, 'epochs = 3\nnet = "deepnet"\n'], _TOML), _TABLES.map(_table)), read_run_toml
-)
+_RUN_TOMLS = _bytes(st.one_of(mutated([_RUN_TOML, 'epochs = 3\nnet = "deepnet"\n'], _TOML), _TABLES.map(_table)))
+
+
+def run_toml(folder: Path) -> Target:
+    return file_target(read_run_toml, _RUN_TOMLS, folder, "run.toml")
+
 
 _SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.binary(max_size=5),
     st.integers(min_value=10**20), st.lists(st.text(max_size=5), max_size=3), st.dates(),
+    st.dictionaries(st.text(max_size=9), st.one_of(st.floats(), st.text(max_size=5)), max_size=2),
+    st.sampled_from([16**5000, [16**5000], {"gate_leak": 16**5000}, {"run": "x", "sha256": "0" * 64}, b"x" * 5000]),
 )  # fmt: skip
 _KNOWN = st.sampled_from(sorted(configuration.Configuration.model_fields))
 _VALUES = st.one_of(
@@ -181,6 +215,8 @@ off_class_fac:1.
 hinge:True
 force_global_prob:(1.,1.)
 nonlin_scale:.5
+sparse:conv1R
+num_epochs_sparse:100
 name:input1
 name:conv1R;num_filters:32;filter_size:(5,5);non_linearity:tanh;parent:input1
 name:pool1;pool_size:(3,3);stride:(2,2);parent:conv1R
@@ -188,10 +224,15 @@ name:drop1;drop:0.8;parent:pool1
 name:densp;num_units:500;non_linearity:tanh;parent:drop1
 name:densf;num_units:10;parent:densp;final:final
 """
-_KEYS = _split(
+_KEYS = split(
     "name: ; parent: seed: drop: conv1 (3,3) ( ) [a,b] # True None 1e400 final:final concatsum1 sparse:conv1R"
 )
-PARAMETER_FILE = Target(mutated([_PARAMETERS], _KEYS), parameter_files.read)
+_PARAMETER_FILES = _bytes(mutated([_PARAMETERS], _KEYS))
+
+
+def parameter_file(folder: Path) -> Target:
+    return file_target(parameter_files.load, _PARAMETER_FILES, folder, "parameters.txt")
+
 
 # Schedules of event times
 
@@ -217,82 +258,63 @@ scale = 2.0
 shape = 1.0
 """
 _TIMES = [
-    *_split("= [ ] inf nan -1 1e308 0 true conv1 output full1 jitter skew feedback unit_delay tag_decay scale shape"),
-    *_split("'normal' 'uniform' 'wald' 'exponential' 'tau' 'batch' [jitter.feedback] [skew] [plasticity]"),
-]
+    *split("= [ ] inf nan -1 1e308 0 true conv1 output full1 jitter skew feedback unit_delay tag_decay scale shape"),
+    *split("'normal' 'uniform' 'wald' 'exponential' 'tau' 'batch' [jitter.feedback] [skew] [plasticity] '\\n'"),
+    "0x" + "f" * 400, "9" * 400, "[" * 300, "{a=" * 300,
+]  # fmt: skip
 
 
-def read_schedule(text: str) -> object:
+def read_schedule(path: str) -> object:
     from netsim.events.schedule import Schedule
 
-    schedule = Schedule.from_toml(text)
+    schedule = Schedule.load(path)
     if Schedule.from_toml(schedule.to_toml()) != schedule:
-        raise Broken(f"{text!r} does not survive writing and reading")
+        raise Broken(f"{schedule!r} does not survive writing and reading")
     return schedule.nominal(("conv1", "full1", "output"))
 
 
-SCHEDULE = Target(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), read_schedule)
-
-# The command line
-
-_NUMBERS = st.one_of(
-    st.integers(-3, 70).map(str), st.integers().map(str), st.floats().map(str),
-    st.sampled_from(["nan", "inf", "-inf", "1e400", "0x10", "1_0", "९", "9" * 5000, "", " ", "-0", "1/3"]),
-    st.text(max_size=8),
-)  # fmt: skip
-_WORDS = st.one_of(
-    st.sampled_from(_split("urfb frfb bp hinge softmax sample batch off digits conv1 full1 simpnet sum output npz:")),
-    st.text(max_size=12),
-    st.sampled_from(["\0", "../..", "/", "~", "-", "--", "a" * 3000, "npz:/etc/passwd", "conv1,conv1", "\udc80"]),
+_FIELDS = split(
+    "unit layer_delay settling plasticity_delay forward_phase feedback_phase weights replacement plasticity_lag"
+    " tag_decay plasticity_follows feedback_first overlap feedforward feedback plasticity skew jitter unit_delay"
+    " forward_extension feedback_extension"
 )
-_OPTIONS = sorted(set(OPTION_NAMES.values()) - {"NET"})
-_OPTION = st.tuples(st.sampled_from(_OPTIONS), st.one_of(_NUMBERS, _WORDS), st.booleans())
+_LAYERS_AND_MORE = st.one_of(st.sampled_from(split("conv1 full1 output")), st.text(max_size=6).map(json.dumps))
+_TIMES_OF_LAYERS = st.dictionaries(_LAYERS_AND_MORE, _LITERALS, max_size=3)
+_DRAW = st.dictionaries(
+    st.sampled_from(split("distribution scale shape absolute maximum")),
+    st.one_of(_LITERALS, st.sampled_from(split("'normal' 'uniform' 'wald' 'exponential' 1.0 0.5 true"))),
+    max_size=5,
+)
 
 
-def _spelled(options: list[tuple[str, str, bool]], free: list[str]) -> list[str]:
-    arguments = []
-    for name, value, joined in options:
-        arguments += [f"{name}={value}"] if joined else [name, value]
-    return arguments + free
+def _inline(pairs: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{key} = {value}" for key, value in pairs.items()) + "}"
 
 
-COMMAND_LINES = st.builds(_spelled, st.lists(_OPTION, max_size=4), st.lists(st.one_of(_WORDS, _NUMBERS), max_size=1))
+#: Texts that are mostly valid TOML: known entries with numbers, names, tables of times, distributions.
+_ENTRIES = st.dictionaries(
+    st.sampled_from(_FIELDS), st.one_of(_LITERALS, _TIMES_OF_LAYERS.map(_inline), _DRAW.map(_inline)), max_size=4
+)
+_SCHEDULES = _bytes(st.one_of(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), _ENTRIES.map(_table)))
 
 
-def command_line_target(data: str, folder: Path) -> Target:
-    """Target that runs `netsim train` in-process on small data, with the training itself left out.
+def schedule(folder: Path) -> Target:
+    return file_target(read_schedule, _SCHEDULES, folder, "schedule.toml")
 
-    Everything up to the first batch is real: options, data, net, trainer, run folder.
-    """
-    from netsim import training
-    from netsim.cli import run
 
-    ordinal = iter(range(10**9))
+# Calibrations of circuits: JSON
 
-    def nothing_learned(prepared, run, on_event, stop):
-        return training.Outcome(True, [], [])
+_CALIBRATION = json.dumps(
+    {"gate_width": 0.1, "gate_bias": -0.1, "threshold_spread": 0.05, "gate_leak": 0.01, "error_noise": 0.1}
+)
+_JSON = [
+    *split('{ } [ ] , : null true 1e400 -1 NaN Infinity "format" "version"'),
+    "9" * 5000,
+    "[" * 3000,
+    '{"a":' * 300,
+]
 
-    def feed(arguments: list[str]) -> str:
-        out = folder / f"run{next(ordinal)}"
-        # What is ours comes last, so that it wins; an option left without a value at the end takes --quiet.
-        ours = ["--quiet", f"--data={data}", f"--out={out}"]
-        given = ["train", "--net=full 3; output", *arguments, *ours]
-        stdout, stderr = io.StringIO(), io.StringIO()
-        real, training.train = training.train, nothing_learned
-        try:
-            with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-                status = run(given)
-        finally:
-            training.train = real
-        message = stderr.getvalue()
-        if status == 0 and not (out / "run.toml").exists() and "--help" not in arguments:
-            raise Broken(f"status 0 and no run: {arguments!r}")
-        if status != 0:
-            if status != 2 or not message.startswith("netsim: error: ") or message.count("\n") != 1:
-                raise Broken(f"status {status}, {message!r}: {arguments!r}")
-            if os.path.lexists(out):
-                raise Broken(f"refused, and yet a folder was made: {arguments!r}")
-            raise NetsimError(message.rstrip("\n"))
-        return stdout.getvalue()
 
-    return Target(COMMAND_LINES, feed)
+def calibration(folder: Path) -> Target:
+    inputs = _bytes(mutated([_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})], _JSON))
+    return file_target(components.Components.from_json, inputs, folder, "circuits.json")

@@ -8,7 +8,7 @@ import numpy as np
 
 from netsim.cuda import pools, products, units
 from netsim.cuda.connections import Connections
-from netsim.cuda.jit import empty, upload, zeros
+from netsim.cuda.jit import empty, upload
 from netsim.kernels import chance
 from netsim.layers import Layer
 
@@ -116,24 +116,28 @@ class DeviceWeighted(DeviceLayer):
 
 
 class DeviceMaxpool(DeviceLayer):
-    """Max pooling."""
+    """Max pooling, by the paper's rules or others (`netsim.layers.PoolRules`)."""
 
     def __init__(self, layer: Layer, position: int, images: int):
         super().__init__(layer, position, images)
-        window, stride = layer.spec.window, layer.spec.stride
-        self.winner = zeros(images * layer.units, np.uint8 if window * window <= 256 else np.int32)
-        self._geometry = (*layer.below[:2], *layer.shape, window, stride, (window - 1) // 2)
+        window, rules = layer.spec.window, getattr(layer, "rules", None)
+        low = 0 if rules is not None and rules.anchor == "corner" else (window - 1) // 2
+        all_ties, number = rules is not None and rules.ties == "all", images * layer.units
+        # of the two only one is kept
+        self.winner = empty(1 if all_ties else number, np.uint8 if window * window <= 256 else np.int32)
+        self.largest = empty(number if all_ties else 1)
+        self._geometry = (*layer.below[:2], *layer.shape, window, layer.spec.stride, low, all_ties)
 
     def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
-        """x = the largest x_below of the window; the unit latches the winner's place."""
-        pools.pool_feedforward.over(images * self.layer.units, self.own, self.winner, *parents, *self._geometry)
+        """x = the largest x_below of the window; the unit latches the winner's place, or the maximum."""
+        arrays = (self.own, self.winner, self.largest, *parents)
+        pools.pool_feedforward.over(images * self.layer.units, *arrays, *self._geometry)
 
     def feedback(self, down: Downward, draw: Draw, images: int) -> None:
         """x_below <- gate * (sum of the signals of the windows that the unit won [+ also])."""
-        below = images * int(np.prod(self.layer.below))
-        pools.pool_feedback.over(
-            below, down.below, down.also, self.own, self.winner, *self._geometry, down.use_also, down.gate, down.slope
-        )
+        number = images * int(np.prod(self.layer.below))
+        arrays = (down.below, down.also, self.own, self.winner, self.largest)
+        pools.pool_feedback.over(number, *arrays, *self._geometry, down.use_also, down.gate, down.slope)
 
 
 class DeviceDrop(DeviceLayer):

@@ -1,4 +1,9 @@
-"""Max pooling: one thread a unit. ``winner`` is the place of each pool's winner in its window, row-major."""
+"""Max pooling: one thread a unit.
+
+``winner`` is the place of each pool's winner in its window, row-major; ``largest``, float32, its maximum, kept where
+``all_ties`` : every unit that has the maximum gets the feedback (`netsim.layers.PoolRules`), not the winner alone.
+``low`` : rows and columns that a window reaches above and left of its pixel.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,11 @@ from netsim.cuda.products import ZERO, gated
 
 @kernel
 def pool_feedforward(
-    own, winner, below, b_height, b_width, height, width, channels, window, stride, low, size
+    own, winner, largest, below, b_height, b_width, height, width, channels, window, stride, low, all_ties, size
 ):  # fmt: skip
     """own = the largest of each window, ``winner`` its place; ties go to the first in row-major order.
 
-    What lies outside the grid is 0 and can win. A NaN wins and stays. ``low`` = (window - 1) // 2.
+    What lies outside the grid is 0 and can win. A NaN wins and stays.
     """
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
         c, x, y = i % channels, i // channels % width, i // channels // width % height
@@ -29,12 +34,15 @@ def pool_feedforward(
                 if place < 0 or value > best or value != value:
                     best, place = value, np.int64(row * window + column)
         own[i] = best
-        winner[i] = place
+        if all_ties:
+            largest[i] = best
+        else:
+            winner[i] = place
 
 
 @kernel
 def pool_feedback(
-    below, also, own, winner, b_height, b_width, height, width, channels, window, stride, low,
+    below, also, own, winner, largest, b_height, b_width, height, width, channels, window, stride, low, all_ties,
     use_also, gate, slope, size,
 ):  # fmt: skip
     """below <- gate * (sum of the signals of the windows that each unit won [+ also])."""
@@ -54,7 +62,7 @@ def pool_feedback(
             while column <= last_column:
                 at = ((image * height + row) * width + column) * channels + c
                 place = (y + low - row * stride) * window + x + low - column * stride
-                if np.int64(winner[at]) == np.int64(place):
+                if (largest[at] == below[i]) if all_ties else (np.int64(winner[at]) == np.int64(place)):
                     signal += own[at]
                 column += np.uint64(1)
             row += np.uint64(1)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
+from netsim.kernels.layouts import copy
 from netsim.kernels.tile import COLUMNS, SATURATE
 from netsim.kernels.units import saturated
 from netsim.kernels.vectors import FLOAT, VECTOR, Lanes, function, number, splat
 
 #: Units of a block: their weights to a few vectors of columns stay in the second cache.
-BLOCK = 256
+BLOCK = 64
 
 #: Sums held in registers at once.
 _VECTORS = 8
@@ -238,12 +239,13 @@ def scatter_units(below, b_image, b_origin, compact, units, first, last):
 def pack_rows(panels, W, units, n_out, first, last):
     """panels[p, k, j] = W[units[k], p * COLUMNS + j] for the panels [first, last), filled up with zeros."""
     number_units = len(units)
-    for panel in range(first, last):
-        for k in range(number_units):
-            for j in range(COLUMNS):
-                column = panel * COLUMNS + j
-                value = W[units[k] * n_out + column] if column < n_out else np.float32(0)
-                panels[(panel * number_units + k) * COLUMNS + j] = value
+    for k in range(number_units):
+        for panel in range(first, last):
+            column, at = panel * COLUMNS, (panel * number_units + k) * COLUMNS
+            width = min(COLUMNS, n_out - column)
+            copy(panels, W, at, units[k] * n_out + column, width)
+            for j in range(width, COLUMNS):
+                panels[at + j] = np.float32(0)
 
 
 @compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.kernels.jit import compiled
+from netsim.kernels.layouts import copy, transpose
 from netsim.kernels.tile import COLUMNS
 
 
@@ -15,9 +16,7 @@ def turn_filters(turned, R, rows, columns, c_in, c_out):
         for x in range(columns):
             source = ((rows - 1 - y) * columns + columns - 1 - x) * c_in * c_out
             at = (y * columns + x) * c_in * c_out
-            for i in range(c_in):
-                for j in range(c_out):
-                    turned[at + j * c_in + i] = R[source + i * c_out + j]
+            transpose(turned, at, c_in, R, source, c_out, c_in, c_out)
 
 
 @compiled
@@ -39,9 +38,7 @@ def turn_untied(turned, R, height, width, rows, columns, c_in, c_out, first, las
                     # entry e of p = (y, x) reads y + e - low; so e = q - y + low
                     e_y, e_x = q // width - y + low_y, q % width - x + low_x
                     source = (((y * width + x) * rows + e_y) * columns + e_x) * c_in * c_out
-                    for i in range(c_in):
-                        for j in range(c_out):
-                            turned[at + j * c_in + i] = R[source + i * c_out + j]
+                    transpose(turned, at, c_in, R, source, c_out, c_in, c_out)
                 else:
                     for i in range(c_in * c_out):
                         turned[at + i] = np.float32(0)
@@ -55,11 +52,27 @@ def transpose_panels(panels, R, n_in, n_out, first, last):
     """
     for panel in range(first, last):
         base = (panel - first) * n_out * COLUMNS
-        for block in range(0, n_out, 16):
-            for j in range(COLUMNS):
-                row = panel * COLUMNS + j
-                for k in range(block, min(block + 16, n_out)):
-                    panels[base + k * COLUMNS + j] = R[row * n_out + k] if row < n_in else np.float32(0)
+        rows = min(COLUMNS, n_in - panel * COLUMNS)
+        transpose(panels, base, COLUMNS, R, panel * COLUMNS * n_out, n_out, rows, n_out)
+        for j in range(rows, COLUMNS):
+            for k in range(n_out):
+                panels[base + k * COLUMNS + j] = np.float32(0)
+
+
+@compiled
+def pack_panels(panels, W, first, last, j_from, j_to, n_out):
+    """Rows first to last - 1, columns j_from to j_to - 1 of W (n_in, n_out) in panels of `COLUMNS` columns:
+    panels[p, k, j] = W[first + k, j_from + p * COLUMNS + j], the last one filled up with zeros.
+    """
+    rows = last - first
+    for k in range(rows):
+        source = (first + k) * n_out
+        for column in range(j_from, j_to, COLUMNS):
+            at = ((column - j_from) // COLUMNS * rows + k) * COLUMNS
+            width = min(COLUMNS, j_to - column)
+            copy(panels, W, at, source + column, width)
+            for j in range(width, COLUMNS):
+                panels[at + j] = np.float32(0)
 
 
 @compiled

@@ -56,6 +56,12 @@ class Workers:
         edges = [min(piece * last // pieces // grain * grain, last) for piece in range(pieces)] + [last]
         self.run_tasks([lambda a=a, b=b: function(a, b) for a, b in itertools.pairwise(edges) if b > a])
 
+    def run_each(self, function: Callable[[int, int], None], last: int) -> None:
+        """The same with one piece a thread: for pieces that cost something to begin."""
+        pieces = min(self.threads, last)
+        edges = [piece * last // pieces for piece in range(pieces + 1)] if pieces else []
+        self.run_tasks([lambda a=a, b=b: function(a, b) for a, b in itertools.pairwise(edges)])
+
     def run_tasks(self, tasks: list[Callable[[], None]]) -> None:
         """Call every task; wait for all; raise the first error."""
         helpers = min(self.threads, len(tasks)) - 1

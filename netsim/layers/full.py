@@ -7,11 +7,14 @@ import numpy as np
 from netsim.activity import Activity, Border, Span
 from netsim.geometry import Place, units
 from netsim.kernels.memory import empty
-from netsim.kernels.products import COLUMNS, STORE, products
-from netsim.kernels.weights import transpose_panels
+from netsim.kernels.products import COLUMNS, STORE, Product, products
+from netsim.kernels.weights import pack_panels, transpose_panels
 from netsim.kernels.workers import Workers
-from netsim.layers.kept import WORTHWHILE, ByBatch, ByImage, KeptLists
-from netsim.layers.layer import EMPTY, Downward, Weighted
+from netsim.layers.kept import WORTHWHILE_BY_BATCH, WORTHWHILE_BY_IMAGE, ByBatch, ByImage, KeptLists
+from netsim.layers.layer import Downward, Weighted
+
+#: Units below whose weights are packed at once, rows of an increment, and panels of R, that a cache holds.
+_INPUTS, _ROWS, _PANELS = 512, 96, 4
 
 
 class Full(Weighted):
@@ -33,9 +36,11 @@ class Full(Weighted):
 
     def _of_kept_units(self, below: Activity, images: int) -> ByImage | ByBatch | None:
         """The products over the kept units alone, where most of the units below are silent."""
-        if below.kept is None or below.fraction < WORTHWHILE or not below.is_contiguous:
+        if below.kept is None or not below.is_contiguous:
             return None
-        return ByImage(self, below.lists) if below.kept_image else ByBatch(self, below.kept_units, images)
+        if below.kept_image:
+            return ByImage(self, below.lists) if below.fraction >= WORTHWHILE_BY_IMAGE else None
+        return ByBatch(self, below.kept_units, images) if below.fraction >= WORTHWHILE_BY_BATCH else None
 
     def feedforward(self, parents: tuple[Activity, ...], own: Activity, span: Span) -> None:
         """x = sigma(W x_below) (eq. 1)."""
@@ -43,17 +48,21 @@ class Full(Weighted):
         if sparse := self._of_kept_units(below, span.last):
             sparse.feedforward(below, own, span)
             return
-        weights, one = self.W.reshape(-1), np.zeros(1, np.int64)
+        W, one = self.W.reshape(-1), np.zeros(1, np.int64)
         inputs = below.series + below.origin
-        n_k, n_h = (self.n_in, 1) if below.is_contiguous else (below.row_length, below.height)
 
         def task(i_from: int, i_to: int, j_from: int, j_to: int) -> None:
-            products(
-                own.values, EMPTY, below.values, weights, own.series, inputs, one, one, one,
-                0, 1, i_from, i_to, j_from, j_to,
-                n_k, n_h, 1, below.row, self.n_out, n_k * self.n_out, COLUMNS,
-                0, self.finish, self.slope,
-            )  # fmt: skip
+            # the weights in blocks of units below, packed into panels that stay in the cache
+            panels = empty(min(_INPUTS, self.n_in) * -(-(j_to - j_from) // COLUMNS) * COLUMNS)
+            for first, last, begin in _runs(below):
+                size = last - first
+                pack_panels(panels, W, first, last, j_from, j_to, self.n_out)
+                products(
+                    own.values, own.values, below.values, panels, own.series, inputs, one, one + begin,
+                    one - j_from // COLUMNS * size * COLUMNS, 0, 1, i_from, i_to, j_from, j_to,
+                    size, 1, 1, 0, COLUMNS, 0, size * COLUMNS,
+                    first > 0, self.finish if last == self.n_in else STORE, self.slope,
+                )  # fmt: skip
 
         _over_blocks(task, span.last, self.n_out, span.workers)
 
@@ -70,13 +79,14 @@ class Full(Weighted):
             channels = below.shape[2]
             inputs = (below.units[:, None] + np.arange(channels)).reshape(-1)
 
+        product = Product(
+            increment, increment, below.values, own.values, rows, inputs, one, one, one, self.n_out,
+            span.last, 1, below.image, 0, own.image, 0, COLUMNS, int(not fresh), STORE, self.slope,
+        )  # fmt: skip
+
         def task(first: int, last: int) -> None:
-            products(
-                increment, increment, below.values, own.values, rows, inputs, one, one, one,
-                0, 1, first, last, 0, self.n_out,
-                span.last, 1, below.image, 0, own.image, 0, COLUMNS,
-                int(not fresh), STORE, self.slope,
-            )  # fmt: skip
+            for row in range(first, last, _ROWS):  # their part of the increment stays in the cache
+                product.run_block(0, 1, row, min(row + _ROWS, last), 0, self.n_out)
 
         span.workers.run(task, self.n_in, 12)
 
@@ -92,16 +102,18 @@ class Full(Weighted):
         panel = self.n_out * COLUMNS
 
         def task(first: int, last: int) -> None:
-            # the panels of R that this piece needs, transposed while they are in the cache
-            panels = empty((last - first) * panel)
-            transpose_panels(panels, R, self.n_in, self.n_out, first, last)
-            products(
-                below.values, down.also, own.values, panels, below.series, own.series,
-                one + below.origin, one, one - first * panel,
-                0, 1, 0, span.last, first * COLUMNS, min(last * COLUMNS, self.n_in),
-                self.n_out, 1, 1, 0, COLUMNS, 0, panel,
-                int(down.use_also), down.finish, down.slope,
-            )  # fmt: skip
+            # R a few panels at a time, transposed while they are in the cache
+            panels = empty(min(_PANELS, last - first) * panel)
+            for begin in range(first, last, _PANELS):
+                end = min(begin + _PANELS, last)
+                transpose_panels(panels, R, self.n_in, self.n_out, begin, end)
+                products(
+                    below.values, down.also, own.values, panels, below.series, own.series,
+                    one + below.origin, one, one - begin * panel,
+                    0, 1, 0, span.last, begin * COLUMNS, min(end * COLUMNS, self.n_in),
+                    self.n_out, 1, 1, 0, COLUMNS, 0, panel,
+                    int(down.use_also), down.finish, down.slope,
+                )  # fmt: skip
 
         span.workers.run(task, -(-self.n_in // COLUMNS))
 
@@ -129,10 +141,19 @@ class Output(Full):
     saturates = False
 
 
+def _runs(below: Activity):
+    """Yield (first unit, last unit, place in an image) for runs of up to `_INPUTS` units that lie side by side."""
+    length = below.height * below.row_length if below.is_contiguous else below.row_length
+    for row in range(below.height * below.row_length // length):
+        for first in range(0, length, _INPUTS):
+            unit = row * length + first
+            yield unit, unit + min(_INPUTS, length - first), row * below.row + first
+
+
 def _over_blocks(task, rows: int, columns: int, workers: Workers) -> None:
     """Run ``task(i_from, i_to, j_from, j_to)`` over blocks of columns, and of rows where there are few columns."""
     panels = -(-columns // COLUMNS)
     if panels >= 2 * workers.threads:
-        workers.run(lambda a, b: task(0, rows, a * COLUMNS, min(b * COLUMNS, columns)), panels)
+        workers.run_each(lambda a, b: task(0, rows, a * COLUMNS, min(b * COLUMNS, columns)), panels)
     else:
         workers.run(lambda a, b: task(a, b, 0, columns), rows, 12)

@@ -6,8 +6,6 @@ ones over the units that it keeps. Either way silent units cost nothing, neither
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from netsim.activity import Activity, Span
@@ -24,11 +22,11 @@ from netsim.kernels.sparse import (
     sparse_hebbian,
     transpose_rows,
 )
-from netsim.kernels.workers import Workers
 from netsim.layers.layer import EMPTY, Downward
 
-#: Fraction of dropped units from which leaving them out pays.
-WORTHWHILE = 0.5
+#: Fraction of dropped units from which leaving them out pays: where each image keeps its own, and where all keep the
+#: same ones.
+WORTHWHILE_BY_IMAGE, WORTHWHILE_BY_BATCH = 0.7, 0.5
 
 
 class KeptLists:
@@ -59,7 +57,7 @@ class ByImage:
                 full.n_in, full.n_out, full.finish, full.slope, first, last,
             )  # fmt: skip
 
-        _halves(span.workers, task, span.last)
+        span.workers.run_each(task, span.last)  # every piece reads all the weights
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         full, lists = self.full, self.lists
@@ -81,7 +79,7 @@ class ByImage:
                 full.n_in, full.n_out, first, last,
             )  # fmt: skip
 
-        _halves(span.workers, task, span.last)
+        span.workers.run_each(task, span.last)  # every piece reads all the weights
 
 
 class ByBatch:
@@ -145,10 +143,3 @@ class ByBatch:
         workers.run(
             lambda a, b: scatter_units(below.values, below.image, below.origin, self.compact, kept, a, b), span.last
         )
-
-
-def _halves(workers: Workers, task, images: int) -> None:
-    """One piece a thread: every piece reads all the weights."""
-    pieces = min(workers.threads, images)
-    edges = [piece * images // pieces for piece in range(pieces + 1)]
-    workers.run_tasks([lambda a=a, b=b: task(a, b) for a, b in itertools.pairwise(edges)])

@@ -13,7 +13,7 @@ import numpy as np
 from brian2 import Equations, Network, NeuronGroup, StateMonitor
 
 from circuits.errors import ParameterError
-from circuits.parameters import Parameters
+from circuits.parameters import Parameters, as_array
 from circuits.simulation import code_target, loader
 
 COMPARATOR = """
@@ -46,13 +46,14 @@ def respond(
     """Run independent comparators, one phase for each column of `drive`.
 
     drive (n, phases) float, no unit: the drive of each comparator in each phase; reset (phases,) 0 or 1.
-    Its level is `parameters.upper`. Errors: ParameterError for shapes that do not fit or non-finite drives.
+    Its level is `parameters.upper`. Errors: CircuitError for shapes that do not fit, drives that are not finite.
     """
     parameters = parameters or Parameters()
-    drive = np.atleast_2d(np.asarray(drive, dtype=float))
-    reset = np.asarray(reset, dtype=float)
-    if drive.ndim != 2 or reset.shape != drive.shape[1:] or not np.isfinite(drive).all():
+    drive, reset = np.atleast_2d(as_array("drive", drive)), as_array("reset", reset)
+    if drive.ndim != 2 or drive.size == 0 or reset.shape != drive.shape[1:] or not np.isfinite(drive).all():
         raise ParameterError(f"drive {drive.shape} must be finite (n, phases) and reset {reset.shape} (phases,)")
+    if not np.isin(reset, (0, 1)).all():
+        raise ParameterError("reset must be 0 or 1 in each phase")
     equations = comparator_equations("up") + Equations("drive_up : 1\nreset : 1 (shared)")
     rows = {"drive_up": drive.T, "reset": reset}
     with code_target(target):

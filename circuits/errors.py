@@ -22,8 +22,16 @@ class UnknownCircuitError(CircuitError, LookupError):
     """A circuit, a kind of cell or a code target that does not exist; the message gives the nearest one."""
 
 
-class ShortPhaseWarning(UserWarning):
-    """A phase is shorter than the settling time; the message gives the error to expect."""
+class CircuitWarning(UserWarning):
+    """A circuit runs but cannot compute well what is asked of it; the message gives the error to expect."""
+
+
+class ShortPhaseWarning(CircuitWarning):
+    """A phase is shorter than the settling time."""
+
+
+class RangeWarning(CircuitWarning):
+    """An activity is larger than the populations were fitted to carry."""
 
 
 def choose(kind: str, name: str, known: Iterable[str]) -> str:

@@ -57,7 +57,7 @@ class EventTimes:
             if not isinstance(value, Quantity) or not have_same_dimensions(value, second):
                 raise UnitError(f"{name} = {str(value)[:40]} is not a time; give one with a unit, such as 10*ms")
             array = np.asarray(value, dtype=float)
-            if not np.isfinite(array).all() or array.min() < 0:
+            if not (np.isfinite(array) & (array >= 0)).all():
                 raise ParameterError(f"{name} must be finite times, 0 or later")
             try:
                 return np.rint(np.broadcast_to(array, shape) / dt).astype(int)
@@ -71,16 +71,17 @@ class EventTimes:
         found: dict[str, list[np.ndarray]] = {}
         for name in ("arrival", "feedback", "plasticity"):
             values = getattr(self, name)
-            if len(values) != len(sizes) - 1:
-                raise ParameterError(f"{name} has {len(values)} layers; the net has {len(sizes) - 1} above the input")
+            if not isinstance(values, Sequence) or len(values) != len(sizes) - 1:
+                raise ParameterError(f"{name} must be a list of {len(sizes) - 1} arrays, one a layer above the input")
             found[name] = [
                 steps(f"{name} of layer {layer}", value, (presentations, sizes[layer]))
                 for layer, value in enumerate(values, 1)
             ]
         for layer, (a, b, c) in enumerate(zip(*found.values(), strict=True), 1):
-            if not ((a < b) & (b < c)).all() or c.max() > period:
+            if not ((a < b) & (b < c)).all() or b.max() >= release or c.max() > period:
                 raise ParameterError(
-                    f"layer {layer}: each unit needs arrival < feedback < plasticity <= period, in steps of dt"
+                    f"layer {layer}: each unit needs arrival < feedback < release and feedback < plasticity <= period, "
+                    "in steps of dt"
                 )
         return EventSteps(**found, release=release, period=period)
 

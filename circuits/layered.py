@@ -17,8 +17,8 @@ import numpy as np
 from circuits.errors import ParameterError, choose
 from circuits.event_times import EventTimes
 from circuits.layered_wiring import SmallNet, Wiring
-from circuits.motifs import CELLS
-from circuits.parameters import Parameters, check_number
+from circuits.motifs import CELLS, check_cells
+from circuits.parameters import Parameters, as_array, check_number, check_seed, check_whole
 from circuits.simulation import Traces, code_target
 from circuits.spiking import SpikingParameters
 
@@ -73,16 +73,20 @@ def run_layered(
     rates = [check_number("feedback_rate", rate, 0, 1) for rate in np.atleast_1d(feedback_rate)]
     if not rates:
         raise ParameterError("feedback_rate must be a number in [0, 1], or several")
+    spiking = spiking or SpikingParameters()
+    check_cells(cells, parameters, spiking)
     # a hidden unit moves from at most 1 to its feedback, an output unit from its input to at most max(1, mu)
-    parameters.warn_if_short(2.0)
+    parameters.warn_if_short(2.0, tau_membrane=spiking.tau_membrane if cells == "spiking" else None)
+    if times is not None and not isinstance(times, EventTimes):
+        raise ParameterError(f"times = {str(times)[:40]} must be EventTimes")
     steps = (times or EventTimes.nominal(net.sizes, parameters)).in_steps(net.sizes, len(net.images), parameters)
-    with code_target(target, seed):
+    with code_target(target, check_seed(seed)):
         wiring = Wiring(
             net,
             steps,
             parameters,
             cells=cells,
-            spiking=spiking or SpikingParameters(),
+            spiking=spiking,
             feedback_rates=rates,
             step_size=step_size,
             mu=mu,
@@ -109,22 +113,21 @@ def run_layered(
 def _checked(
     W: Sequence[np.ndarray], R: Sequence[np.ndarray], images: np.ndarray, labels: np.ndarray, batch: int
 ) -> SmallNet:
-    W = [np.asarray(w, dtype=float) for w in W]
-    R = [np.asarray(r, dtype=float) for r in R]
+    W, R = [as_array("W", w) for w in W], [as_array("R", r) for r in R]
     if not W or len(W) != len(R):
         raise ParameterError(f"W has {len(W)} layers and R has {len(R)}; both need the same number, 1 or more")
     for layer, (w, r) in enumerate(zip(W, R, strict=True), 1):
-        below = W[layer - 2].shape[-1] if layer > 1 else w.shape[0]
+        below = W[layer - 2].shape[1] if layer > 1 else len(w) if w.ndim else 1
         if w.ndim != 2 or w.shape != r.shape or w.shape[0] != below or 0 in w.shape:
             raise ParameterError(f"layer {layer}: W {w.shape} and R {r.shape} must both be ({below}, units)")
         if not (np.isfinite(w).all() and np.isfinite(r).all()):
             raise ParameterError(f"layer {layer}: W and R must be finite")
-    images, labels = np.asarray(images, dtype=float), np.asarray(labels)
+    images, labels = as_array("images", images), np.asarray(labels)
     if images.ndim != 2 or images.shape[1] != len(W[0]) or len(images) == 0 or not np.isfinite(images).all():
         raise ParameterError(f"images {images.shape} must be finite (presentations, {len(W[0])}), one or more")
     classes = W[-1].shape[1]
     if labels.shape != (len(images),) or not np.isin(labels, np.arange(classes)).all():
         raise ParameterError(f"labels must be {len(images)} whole numbers from 0 to {classes - 1}")
-    if isinstance(batch, bool) or int(batch) != batch or batch < 1 or len(images) % batch:
+    if len(images) % check_whole("batch", batch, 1):
         raise ParameterError(f"batch = {batch!r} must be a whole number that divides the {len(images)} presentations")
     return SmallNet([len(W[0]), *(w.shape[1] for w in W)], W, R, images, labels.astype(int))

@@ -10,16 +10,17 @@ one unit, with the same neurons; `record` lists circuits whose time courses are 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from brian2 import Equations
 
 from circuits import ideal
-from circuits.errors import ParameterError, choose
+from circuits.errors import ParameterError, RangeWarning, choose
 from circuits.output_error import output_error_equations
-from circuits.parameters import Parameters, check_number
+from circuits.parameters import Parameters, check_number, check_seed, check_whole
 from circuits.signed_pairs import COMMON_RATE, pair_equations, with_input_lines
 from circuits.simulation import Traces, as_presentations, present
 from circuits.spiking import Spiking, SpikingParameters, spiking_equations
@@ -65,6 +66,14 @@ def motif_equations(motif: str, cells: str) -> Equations:
     return threshold_equations() if motif == "threshold" else output_error_equations()
 
 
+def check_cells(cells: str, parameters: Parameters, spiking: SpikingParameters) -> None:
+    """ParameterError where time constants and time step do not fit each other."""
+    if cells == "spiking":
+        spiking.check_times(parameters)
+    elif cells == "pairs":
+        parameters.check_inhibition("tau_comparator", parameters.tau_comparator)
+
+
 def respond_threshold(
     h: np.ndarray,
     u: np.ndarray,
@@ -80,7 +89,8 @@ def respond_threshold(
     """Threshold circuit: bottom-up input h, then top-down input u; ideally the unit ends with gate(h) * u.
 
     h, u: (n,) or (P, n), no unit: n independent circuits, P presentations one after another.
-    Warns (ShortPhaseWarning) where the phase is shorter than the settling time. Errors: CircuitError.
+    Warns (ShortPhaseWarning, RangeWarning) where a phase is shorter than the settling time, or an activity larger
+    than populations carry. Errors: CircuitError.
     """
     parameters = parameters or Parameters()
     inputs = as_presentations(h=h, u=u)
@@ -105,8 +115,8 @@ def respond_output_error(
 ) -> Response:
     """Output error circuit: feedforward input x, then the teacher; ideally the unit ends with eq. 6.
 
-    x, teacher: (n,) or (P, n), no unit; teacher is +1 for the own class, -1 for another. mu: off-class factor.
-    Warns (ShortPhaseWarning) where the phase is shorter than the settling time. Errors: CircuitError.
+    x, teacher: (n,) or (P, n), no unit; teacher is +1 for the own class, -1 for another, 0 for no teacher.
+    mu: off-class factor. Warns and errors: as `respond_threshold`.
     """
     parameters = parameters or Parameters()
     mu = check_number("mu", mu, 0)
@@ -135,6 +145,19 @@ class _Run:
     target: str
 
 
+def _checked(how: _Run, n: int) -> _Run:
+    """The same for n circuits, with what was left out filled in. Errors: CircuitError."""
+    spiking = how.spiking or SpikingParameters()
+    check_cells(how.cells, how.parameters, spiking)
+    identity = how.identity
+    if identity is not None:
+        identity = np.asarray(identity)
+        if identity.shape != (n,):
+            raise ParameterError(f"identity {identity.shape} must have one entry for each of the {n} circuits")
+    record = [check_whole("record", circuit, 0, n - 1) for circuit in how.record]
+    return replace(how, spiking=spiking, identity=identity, record=record, seed=check_seed(how.seed))
+
+
 def _respond(
     motif: str,
     inputs: dict[str, np.ndarray],
@@ -144,8 +167,18 @@ def _respond(
     how: _Run,
 ) -> Response:
     equations = motif_equations(motif, how.cells)
+    how = _checked(how, wanted.shape[1])
+    membrane = how.spiking.tau_membrane if how.cells == "spiking" else how.parameters.tau_comparator
     # the activity has to move from its feedforward to its feedback value within one phase
-    how.parameters.warn_if_short(float(np.abs(activity - wanted).max()), stacklevel=4)
+    how.parameters.warn_if_short(float(np.abs(activity - wanted).max()), tau_membrane=membrane, stacklevel=4)
+    largest = max(float(np.abs(activity).max()), float(np.abs(wanted).max()))
+    if how.cells == "spiking" and largest > how.spiking.largest:
+        warnings.warn(
+            f"an activity of {largest:.3g} is above largest = {how.spiking.largest:g}, which populations are fitted to "
+            f"carry: expect errors up to {largest - how.spiking.largest:.2g}",
+            RangeWarning,
+            stacklevel=4,
+        )
     attach = None
     traced = ["r", *inputs, "fired_up", "fired_low", "ff", "fb", "reset"]
     if how.cells != "signed":
@@ -155,7 +188,7 @@ def _respond(
     if how.cells == "pairs":
         traced += ["inhibitory_on", "inhibitory_off"]
     if how.cells == "spiking":
-        populations = Spiking(how.spiking or SpikingParameters(), how.parameters, how.seed, how.identity)
+        populations = Spiking(how.spiking, how.parameters, how.seed, how.identity)
         constants = {**constants, **populations.constants()}
         attach = populations.attach
     else:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from numbers import Real
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import get_dimensions, have_same_dimensions
 
 from circuits.errors import ParameterError, ShortPhaseWarning, UnitError
 
+if TYPE_CHECKING:
+    from circuits.spiking import SpikingParameters
+
+Settings = TypeVar("Settings", "Parameters", "SpikingParameters")
+
 TOLERANCE = 0.01  # error of an output that counts as settled, in units of the saturated activity
+BAND = 0.05  # inputs nearer than this to a threshold are left out where accuracy is stated
 
 
 def check_time(name: str, value: object) -> Quantity:
@@ -37,8 +46,39 @@ def check_number(name: str, value: object, low: float, high: float = math.inf) -
         raise ParameterError(f"{name} = {value!r} must be a number") from None
     if not (math.isfinite(number) and low <= number <= high):
         bound = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
+        bound = "a finite number" if low == -math.inf else bound
         raise ParameterError(f"{name} = {number:g} must be {bound}")
     return number
+
+
+def check_whole(name: str, value: object, low: int, high: float = math.inf) -> int:
+    """`value` as an int if it is a whole number in [low, high], and no bool; else a ParameterError."""
+    whole = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value == int(value)
+    if not (whole and low <= value <= high):
+        bound = f"{low} or more" if high == math.inf else f"from {low} to {high}"
+        raise ParameterError(f"{name} = {value!r} must be a whole number, {bound}")
+    return int(value)
+
+
+def check_seed(seed: object) -> int:
+    """`seed` as an int that Brian2 and numpy both take; else a ParameterError."""
+    return check_whole("seed", seed, 0, 2**32 - 1)
+
+
+def as_array(name: str, value: object) -> np.ndarray:
+    """`value` as a float array of any shape; UnitError where it has a unit, ParameterError where it is no array."""
+    if isinstance(value, Quantity) and not get_dimensions(value).is_dimensionless:
+        raise UnitError(f"{name} has a unit, {get_dimensions(value)}; give plain numbers")
+    try:
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} must be an array of plain numbers") from None
+
+
+def scaled(settings: Settings, factor: float) -> Settings:
+    """The same settings with all times multiplied by `factor`: what they compute stays the same."""
+    times = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    return replace(settings, **{name: factor * time for name, time in times.items() if isinstance(time, Quantity)})
 
 
 @dataclass(frozen=True)
@@ -97,8 +137,8 @@ class Parameters:
         return float(self.phase / self.tau)
 
     def with_phase(self, phase_over_tau: float) -> Parameters:
-        """The same circuit with phases of `phase_over_tau` time constants, rounded to whole steps."""
-        check_number("phase over tau", phase_over_tau, 1e-3)
+        """The same circuit with phases of `phase_over_tau` (0.001 to 1000) time constants, rounded to whole steps."""
+        check_number("phase over tau", phase_over_tau, 1e-3, 1e3)
         return replace(self, phase=max(1, round(phase_over_tau * float(self.tau / self.dt))) * self.dt)
 
     def expected_error(self, distance: float) -> float:
@@ -112,8 +152,17 @@ class Parameters:
         """Time after which an activity that has to move by `distance` is within `tolerance` of its target."""
         return self.tau * max(0.0, math.log(distance / tolerance)) if distance > 0 else 0 * self.tau
 
-    def warn_if_short(self, distance: float, stacklevel: int = 3) -> None:
-        """Warn (ShortPhaseWarning) where a phase is too short for activities that move by `distance`."""
+    def acting_threshold(self, tau_membrane: Quantity | None = None) -> float:
+        """Input above which a comparator reaches its level of 1 within a phase: 1 / (1 - exp(-phase/tau_membrane)).
+
+        tau_membrane: of its membrane, `tau_comparator` where it is not given.
+        """
+        return -1 / math.expm1(-float(self.phase / (self.tau_comparator if tau_membrane is None else tau_membrane)))
+
+    def warn_if_short(self, distance: float, *, tau_membrane: Quantity | None = None, stacklevel: int = 3) -> None:
+        """Warn (ShortPhaseWarning) where a phase is too short for activities that move by `distance`, and for
+        comparators whose membranes have `tau_membrane` (`tau_comparator` where it is not given).
+        """
         settling = self.settling_time(distance)
         if float(self.phase) < float(settling):
             warnings.warn(
@@ -121,6 +170,30 @@ class Parameters:
                 f"up to {self.expected_error(distance):.2g} (settled means {TOLERANCE:g})",
                 ShortPhaseWarning,
                 stacklevel=stacklevel,
+            )
+        acting = self.acting_threshold(tau_membrane)
+        if acting > 1 + BAND:
+            warnings.warn(
+                f"phase = {self.phase!s} is too short for the comparators: thresholds act as if they were {acting:.3g} "
+                f"times as large; expect inputs between to be answered as if the gate were open",
+                ShortPhaseWarning,
+                stacklevel=stacklevel,
+            )
+
+    def check_inhibition(self, name: str, tau_membrane: Quantity) -> None:
+        """ParameterError where the interneurons of pairs are slower than the comparators' membranes.
+
+        Such comparators would latch on excitation before the inhibition that cancels it arrives.
+        """
+        if not float(self.tau_interneuron) < float(tau_membrane):
+            raise ParameterError(
+                f"tau_interneuron = {self.tau_interneuron!s} must be below {name} = {tau_membrane!s}, "
+                "or comparators latch on excitation that inhibition is about to cancel"
+            )
+        if not float(self.tau_interneuron) < float(self.tau):
+            raise ParameterError(
+                f"tau_interneuron = {self.tau_interneuron!s} must be below tau = {self.tau!s}, "
+                "or the inhibition settles later than the units"
             )
 
     def constants(self) -> dict[str, object]:

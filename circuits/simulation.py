@@ -11,7 +11,7 @@ from brian2 import Equations, Network, NetworkOperation, NeuronGroup, Quantity, 
 from brian2 import seed as set_brian_seed
 
 from circuits.errors import ParameterError, choose
-from circuits.parameters import Parameters
+from circuits.parameters import Parameters, as_array
 from circuits.phases import PHASES
 
 TARGETS = ("numpy", "cython")
@@ -84,13 +84,8 @@ def loader(group: NeuronGroup, rows: Mapping[str, np.ndarray], period: Quantity)
 
 
 def as_presentations(**inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Inputs as float arrays (P, n) of one shape; plain (n,) is one presentation. Errors: ParameterError."""
-    arrays = {}
-    for name, value in inputs.items():
-        try:
-            arrays[name] = np.atleast_1d(np.asarray(value, dtype=float))
-        except (TypeError, ValueError):
-            raise ParameterError(f"{name} must be an array of plain numbers") from None
+    """Inputs as float arrays (P, n) of one shape; plain (n,) is one presentation. Errors: CircuitError."""
+    arrays = {name: np.atleast_1d(as_array(name, value)) for name, value in inputs.items()}
     try:
         arrays = dict(zip(arrays, np.broadcast_arrays(*arrays.values()), strict=True))
     except ValueError:

@@ -15,7 +15,7 @@ from brian2 import Equations, NeuronGroup, Quantity, Synapses, linked_var, ms
 
 from circuits.errors import ParameterError
 from circuits.lif import SIGNAL_SAMPLES, drive, fit_decoders, mean_rate, rate_table
-from circuits.parameters import Parameters, check_number, check_time
+from circuits.parameters import Parameters, check_number, check_time, check_whole
 
 HIDDEN_POPULATIONS = """
 # what drives the ON and the OFF population: bottom-up current, saturated, then top-down current, shunted
@@ -101,8 +101,7 @@ class SpikingParameters:
     spread: float = 0.005
 
     def __post_init__(self) -> None:
-        if isinstance(self.neurons, bool) or int(self.neurons) != self.neurons or self.neurons < 1:
-            raise ParameterError(f"neurons = {self.neurons!r} must be a whole number, 1 or more")
+        check_whole("neurons", self.neurons, 1)
         for name in ("tau_membrane", "refractory", "comparator_refractory", "tau_recurrent"):
             check_time(name, getattr(self, name))
         check_number("reset_jitter", self.reset_jitter, 0, 0.99)
@@ -111,6 +110,17 @@ class SpikingParameters:
         check_number("largest", self.largest, 0.1)
         check_number("noise", self.noise, 0)
         check_number("spread", self.spread, 0, 0.2)
+
+    def check_times(self, parameters: Parameters) -> None:
+        """ParameterError where the time step is too coarse for the neurons, or the inhibition of pairs too slow."""
+        parameters.check_inhibition("tau_membrane", self.tau_membrane)
+        for name in ("refractory", "comparator_refractory"):
+            if float(parameters.dt) > float(getattr(self, name)) * (1 + 1e-9):
+                raise ParameterError(
+                    f"dt = {parameters.dt!s} must not be longer than {name} = {getattr(self, name)!s} of the neurons"
+                )
+        if not float(parameters.dt) < float(self.tau_membrane):
+            raise ParameterError(f"dt = {parameters.dt!s} must be below tau_membrane = {self.tau_membrane!s}")
 
 
 def spiking_equations(motif: str) -> Equations:

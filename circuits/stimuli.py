@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from circuits.errors import ParameterError
+from circuits.parameters import check_whole
 
 DIGIT_SIDE = 8  # scikit-learn's digits have 8 x 8 pixels of 0 to 16
 DIGIT_WHITE = 16.0
@@ -22,12 +23,11 @@ def pooled_digits(
     """
     from sklearn.datasets import load_digits  # late: scikit-learn takes a second to import
 
-    if DIGIT_SIDE % rows or DIGIT_SIDE % columns:
+    if DIGIT_SIDE % check_whole("rows", rows, 1) or DIGIT_SIDE % check_whole("columns", columns, 1):
         raise ParameterError(f"a grid of {rows} x {columns} does not divide {DIGIT_SIDE} x {DIGIT_SIDE} pixels")
     pixels, labels = load_digits(return_X_y=True)
-    chosen = np.flatnonzero(labels < classes)
-    if not 1 <= presentations <= len(chosen):
-        raise ParameterError(f"presentations = {presentations} must be from 1 to {len(chosen)}, the digits there are")
+    chosen = np.flatnonzero(labels < check_whole("classes", classes, 1, 10))
+    check_whole("presentations", presentations, 1, len(chosen))  # as many digits as there are
     chosen = np.random.default_rng(seed).permutation(chosen)[:presentations]
     blocks = pixels[chosen].reshape(-1, rows, DIGIT_SIDE // rows, columns, DIGIT_SIDE // columns)
     images = 2 * blocks.mean(axis=(2, 4)).reshape(presentations, -1) / DIGIT_WHITE - 1

@@ -38,6 +38,7 @@ from circuits.parameters import Parameters
         ({"shunt": -0.5}, ParameterError, "shunt = -0.5 must be at least 0"),
         ({"shunt": "much"}, ParameterError, "shunt = 'much' must be a number"),
         ({"upper": 1 * mV}, UnitError, "upper = 1. mV has a unit; give a plain number"),
+        ({"lower": float("nan")}, ParameterError, "lower = nan must be a finite number"),
     ],
 )
 def test_bad_parameters(values, error, message):
@@ -55,6 +56,13 @@ def test_bad_parameters(values, error, message):
         (lambda: respond_threshold([], []), ParameterError, "none empty"),
         (lambda: respond_threshold(["a"], [1]), ParameterError, "h must be an array of plain numbers"),
         (lambda: respond_threshold(np.zeros((1, 1, 1)), [1]), ParameterError, "must have the shape"),
+        (
+            lambda: respond_threshold([1], [1], record=[1]),
+            ParameterError,
+            "record = 1 must be a whole number, from 0 to",
+        ),
+        (lambda: respond_threshold([1], [1], identity=[0, 1]), ParameterError, r"identity \(2,\) must have one entry"),
+        (lambda: respond_threshold([1], [1], seed=-1), ParameterError, "seed = -1 must be a whole number"),
         (lambda: respond_threshold([1], [1], cells="pair"), UnknownCircuitError, "did you mean 'pairs'"),
         (lambda: respond_threshold([1], [1], target="fortran"), UnknownCircuitError, "known: numpy, cython"),
         (lambda: respond_output_error([1], [2]), ParameterError, "teacher must be 1"),
@@ -64,8 +72,21 @@ def test_bad_parameters(values, error, message):
             ParameterError,
             "lower = -0.5 must be minus upper = 1",
         ),
+        (
+            lambda: respond_threshold([1], [1], Parameters(tau_interneuron=6 * ms), cells="pairs"),
+            ParameterError,
+            "tau_interneuron = 6. ms must be below tau_comparator = 5. ms",
+        ),
+        (
+            lambda: respond_threshold([1], [1], Parameters(dt=5 * ms), cells="spiking"),
+            ParameterError,
+            "dt = 5. ms must not be longer than refractory = 2. ms",
+        ),
         (lambda: comparator.respond([[1, 2]], [0, 0, 0]), ParameterError, r"drive \(1, 2\)"),
+        (lambda: comparator.respond([[1, 2]], [0, 3]), ParameterError, "reset must be 0 or 1"),
+        (lambda: comparator.respond([[1], [2, 3]], [0]), ParameterError, "drive must be an array of plain numbers"),
         (lambda: Parameters().with_phase(-2), ParameterError, "phase over tau = -2"),
+        (lambda: Parameters().with_phase(1e300), ParameterError, r"must be in \[0.001, 1000\]"),
         (lambda: draw_wiring("treshold", Path("x.png")), UnknownCircuitError, "did you mean 'threshold'"),
     ],
 )
@@ -74,6 +95,19 @@ def test_bad_calls(call, error, message):
         call()
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, LookupError if error is UnknownCircuitError else ValueError)
+
+
+def test_inputs_with_a_unit_are_refused():
+    with pytest.raises(UnitError, match=r"h has a unit, .*; give plain numbers"):
+        respond_threshold([0.5] * mV, [1.0])
+
+
+def test_comparators_too_slow_for_the_phase_warn_with_the_threshold_that_acts():
+    slow = Parameters(tau_comparator=100 * ms)
+    acting = 1 / (1 - np.exp(-1.0))
+    with pytest.warns(ShortPhaseWarning, match=f"thresholds act as if they were {acting:.3g} times as large"):
+        response = respond_threshold([acting - 0.02, acting + 0.02], [1.0, 1.0], slow)
+    np.testing.assert_allclose(response.output[0], [1, 0], rtol=0, atol=1e-3)
 
 
 def test_short_phases_warn_with_the_error_that_comes():

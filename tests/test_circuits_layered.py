@@ -186,13 +186,16 @@ def nominal(**changes) -> EventTimes:
         ({"times": nominal(release=3)}, UnitError, "release = 3 is not a time"),
         ({"times": nominal(period=3 * Hz)}, UnitError, "period = 3. Hz is not a time"),
         ({"times": nominal(release=900 * ms)}, ParameterError, "must lie before the end of the period"),
-        ({"times": nominal(arrival=[np.zeros(6) * ms])}, ParameterError, "arrival has 1 layers; the net has 2"),
+        ({"times": nominal(arrival=[np.zeros(6) * ms])}, ParameterError, "arrival must be a list of 2 arrays"),
         ({"times": nominal(arrival=[np.zeros(5) * ms, np.zeros(4) * ms])}, ParameterError, "does not fit 6 units"),
         (
             {"times": nominal(feedback=[np.zeros(6) * ms, np.zeros(4) * ms])},
             ParameterError,
-            "layer 1: each unit needs arrival < feedback < plasticity",
+            "layer 1: each unit needs arrival < feedback < release and feedback < plasticity",
         ),
+        ({"times": nominal(feedback=[np.full(6, 510) * ms, np.full(4, 300) * ms])}, ParameterError, "< release"),
+        ({"times": 3}, ParameterError, "times = 3 must be EventTimes"),
+        ({"images": [[1, 2], [3]]}, ParameterError, "images must be an array of plain numbers"),
     ],
 )
 def test_bad_nets_and_times(changes, error, message):
@@ -207,7 +210,7 @@ def test_pooled_digits_are_real_and_bounded():
     images, labels = pooled_digits(50, seed=1)
     assert images.shape == (50, 8) and set(labels) == {0, 1, 2, 3}
     assert images.min() >= -1 and images.max() <= 1 and images.std() > 0.2
-    with pytest.raises(ParameterError, match="from 1 to 720"):
+    with pytest.raises(ParameterError, match="presentations = 721 must be a whole number, from 1 to 720"):
         pooled_digits(721)
     with pytest.raises(ParameterError, match="3 x 2 does not divide"):
         pooled_digits(5, rows=3)

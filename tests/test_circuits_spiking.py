@@ -9,12 +9,12 @@ pytest.importorskip("brian2", reason="the circuits need Brian2")
 from brian2 import Network, NeuronGroup, SpikeMonitor, ms, second
 
 from circuits import accuracy
-from circuits.errors import ParameterError, UnitError
+from circuits.errors import ParameterError, RangeWarning, UnitError
 from circuits.lif import fit_decoders, mean_rate
 from circuits.motifs import respond_output_error, respond_threshold
-from circuits.parameters import Parameters
-from circuits.simulation import code_target
-from circuits.spiking import SpikingParameters
+from circuits.parameters import Parameters, scaled
+from circuits.simulation import code_target, unit_group
+from circuits.spiking import Spiking, SpikingParameters, spiking_equations
 
 SMALL = SpikingParameters(neurons=50)
 FAST = Parameters(dt=1 * ms)
@@ -53,7 +53,7 @@ def test_decoders_read_the_signal_and_average_noise_over_all_neurons():
 
 @pytest.mark.parametrize("motif", ["threshold", "output-error"])
 def test_error_falls_with_the_square_root_of_the_number_of_neurons(motif):
-    neurons = [50, 200, 800, 3200]
+    neurons = [50, 400, 3200]
     errors = accuracy.errors_over_neurons(motif, neurons)
     assert accuracy.slope(neurons, errors, logarithmic=True) == pytest.approx(-0.5, abs=0.15)
     assert errors[0] < 0.1
@@ -90,11 +90,33 @@ def test_the_seed_decides_and_brian_state_is_left_alone():
 
 
 def test_copies_of_a_unit_have_its_neurons():
-    quiet = SpikingParameters(neurons=20, noise=0.0, reset_jitter=0.0)
-    how = {"cells": "spiking", "spiking": quiet}
-    same = respond_threshold(np.full(2, 0.5), np.ones(2), FAST, identity=np.zeros(2), **how).output[0]
-    apart = respond_threshold(np.full(2, 0.5), np.ones(2), FAST, **how).output[0]
-    assert same[0] == pytest.approx(same[1], abs=0.2) and apart[0] != apart[1]
+    populations = Spiking(SMALL, FAST, seed=0, identity=np.array([7, 3, 7]))
+    names = {**populations.constants(), "release_step": 200, "period": 300}
+    with code_target("numpy"):
+        units = unit_group(spiking_equations("threshold"), 3, FAST, names)
+        groups = [part for part in populations.attach(units) if isinstance(part, NeuronGroup)]
+    assert len(groups) == 4
+    for group, names in zip(groups, 2 * [("gain", "intercept", "decoder")] + 2 * [("level",)], strict=True):
+        for name in names:
+            first, other, copy = np.asarray(getattr(group, name)).reshape(3, SMALL.neurons)
+            np.testing.assert_array_equal(first, copy)
+            assert (first != other).all()
+
+
+def test_all_times_in_proportion_give_the_same_circuit():
+    how = {"cells": "spiking", "spiking": SMALL}
+    response = respond_threshold([0.5, 0.9, 1.1], [1.0, 1.0, 1.0], FAST, **how)
+    how["spiking"] = scaled(SMALL, 4)  # a power of 2: the same bits
+    slow = respond_threshold([0.5, 0.9, 1.1], [1.0, 1.0, 1.0], scaled(FAST, 4), **how)
+    assert how["spiking"].tau_membrane == 40 * ms and how["spiking"].neurons == SMALL.neurons
+    np.testing.assert_array_equal(response.output, slow.output)
+    assert response.output[0, 1] > 0.5 and abs(response.output[0, 2]) < 1e-3
+
+
+def test_more_than_populations_carry_warns():
+    with pytest.warns(RangeWarning, match="an activity of 6 is above largest = 3, .* expect errors up to 3"):
+        response = respond_threshold([0.5], [6.0], FAST, cells="spiking", spiking=SMALL)
+    assert 3 < response.output[0, 0] < 5.5
 
 
 @pytest.mark.parametrize(
@@ -102,6 +124,8 @@ def test_copies_of_a_unit_have_its_neurons():
     [
         ({"neurons": 0}, ParameterError, "whole number, 1 or more"),
         ({"neurons": 2.5}, ParameterError, "whole number, 1 or more"),
+        ({"neurons": float("nan")}, ParameterError, "neurons = nan must be a whole number"),
+        ({"neurons": "many"}, ParameterError, "neurons = 'many' must be a whole number"),
         ({"tau_membrane": 10}, UnitError, "tau_membrane = 10 has no unit"),
         ({"noise": -1}, ParameterError, "noise = -1 must be at least 0"),
         ({"gain_low": 3.0}, ParameterError, "gain_high = 2.5 must be at least 3"),

@@ -6,13 +6,14 @@ gate     width    standard deviation of a unit's threshold from presentation to 
          leak     share of the top-down input that passes a closed gate
          noise    standard deviation of what passes an open gate, for a top-down input of 1
 error    width, bias, spread of the margins of the output error circuit, likewise;
-         noise    standard deviation of its output
+         noise    standard deviation of its output while a teacher line is open (its size is 1 here)
 settling_time_over_tau    after which the mean activity is within 5% of its way from its target
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +22,15 @@ import numpy as np
 
 from circuits.errors import ParameterError, choose
 from circuits.motifs import CELLS, Response, respond_output_error, respond_threshold
-from circuits.parameters import Parameters
+from circuits.parameters import Parameters, check_whole
 from circuits.spiking import SpikingParameters
 
 FORMAT = "netsim circuit calibration"
 SETTLED = 0.05  # share of the way that is left when an activity counts as settled
 SPANS = (0.2, 0.04, 0.008)  # half widths of the sweeps around a threshold, each finer than the one before
 POINTS = 21  # inputs in a sweep
+OPEN = (-0.8, -0.4, 0.1, 0.4, 0.8)  # inputs at which a gate is open, and each teacher line
+SHUT = (-3.0, -2.0, -1.5, 1.5, 2.0, 3.0)  # and at which a gate is shut
 
 
 @dataclass(frozen=True)
@@ -94,27 +97,29 @@ def calibrate(
     """Measure both circuits: `units` different units, each shown every input `trials` times. Errors: CircuitError."""
     parameters = parameters or Parameters()
     choose("kind of cells", cells, CELLS)
-    for name, value, least in (("units", units, 2), ("trials", trials, 2)):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise ParameterError(f"{name} = {value!r} must be a whole number, {least} or more")
+    check_whole("units", units, 2)
+    check_whole("trials", trials, 2)
     spiking = spiking or SpikingParameters()
     how = {"cells": cells, "spiking": spiking, "seed": seed, "target": target}
 
     def gate(h: np.ndarray, **options: object) -> Response:
         return respond_threshold(h, np.ones_like(h), parameters, **how, **options)
 
-    def error(h: np.ndarray, **options: object) -> Response:
-        return respond_output_error(h, np.where(h > 0, 1, -1), 1.0, parameters, **how, **options)
+    def error(x: np.ndarray, **options: object) -> Response:
+        return respond_output_error(x, np.where(x > 0, 1, -1), 1.0, parameters, **how, **options)
 
-    open_gate = gate(np.tile(np.linspace(-0.8, 0.8, 5), (trials, units)))
-    closed_gate = gate(np.tile([-3.0, -2.0, -1.5, 1.5, 2.0, 3.0], (trials, units)))
-    far = np.tile([-3.0, -1.5, -0.5, 0.5, 1.5, 3.0], (trials, units))
-    gate_curve_h = np.linspace(-2, 2, 81)
-    error_curve_x = np.linspace(-2, 2, 81)
-    both = np.concatenate([error_curve_x, error_curve_x])
-    teacher = np.repeat([1, -1], 81)
-    outputs = respond_output_error(np.tile(both, (trials, 1)), np.tile(teacher, (trials, 1)), 1.0, parameters, **how)
-    own, other = outputs.output.mean(axis=0).reshape(2, -1)
+    curve = np.linspace(-2, 2, 81)
+    opened, shut = np.tile(OPEN, units), np.tile(SHUT, units)
+    gates = np.split(
+        gate(np.tile(np.concatenate([opened, shut, curve]), (trials, 1))).output,
+        [len(opened), len(opened) + len(shut)],
+        axis=1,
+    )
+    # inputs that leave a teacher line open, then the whole curve for the own class and for another
+    x = np.concatenate([opened, curve, curve])
+    teacher = np.concatenate([np.where(opened > 0, 1, -1), np.ones(81), -np.ones(81)])
+    answers = respond_output_error(np.tile(x, (trials, 1)), np.tile(teacher, (trials, 1)), 1.0, parameters, **how)
+    own, other = answers.output[:, len(opened) :].mean(axis=0).reshape(2, -1)
     return Calibration(
         cells=cells,
         neurons=int(spiking.neurons) if cells == "spiking" else None,
@@ -123,53 +128,63 @@ def calibrate(
         seed=int(seed),
         phase_over_tau=parameters.phase_over_tau,
         gate=_threshold(gate, parameters, units, trials),
-        gate_leak=float(closed_gate.output.mean()),
-        gate_noise=float(open_gate.output.std()),
+        gate_leak=float(gates[1].mean()),
+        gate_noise=float(gates[0].std()),
         error=_threshold(error, parameters, units, trials),
-        error_noise=float(error(far).error.std()),
+        error_noise=float(answers.error[:, : len(opened)].std()),
         settling_time_over_tau=_settling_time(gate, parameters, units),
-        gate_curve={
-            "h": gate_curve_h.tolist(),
-            "gate": gate(np.tile(gate_curve_h, (trials, 1))).output.mean(axis=0).tolist(),
-        },
-        error_curve={"x": error_curve_x.tolist(), "own": own.tolist(), "other": other.tolist()},
+        gate_curve={"h": curve.tolist(), "gate": gates[2].mean(axis=0).tolist()},
+        error_curve={"x": curve.tolist(), "own": own.tolist(), "other": other.tolist()},
     )
 
 
 def _threshold(respond: Callable[..., Response], parameters: Parameters, units: int, trials: int) -> Threshold:
-    """Sweep the input around both thresholds, finer and finer, and see which comparators fire.
+    """Sweep the input around both thresholds, finer and finer until the sweep resolves them."""
+    found = None
+    for span in SPANS:
+        centre = parameters.upper if found is None else 1 + found.bias
+        finer, whole = _sweep(respond, centre, span, units, trials)
+        if not whole:
+            break
+        found = finer
+        if math.hypot(found.width, found.spread) > found.resolution:
+            break
+    if found is None:
+        raise ParameterError(
+            f"a threshold lies farther than {SPANS[0]:g} from {parameters.upper:g}: "
+            f"phases of {parameters.phase_over_tau:g} tau are too short for the comparators"
+        )
+    return found
+
+
+def _sweep(
+    respond: Callable[..., Response], centre: float, span: float, units: int, trials: int
+) -> tuple[Threshold, bool]:
+    """See which comparators fire at inputs within `span` of `centre`, and whether the sweep holds all thresholds.
 
     The thresholds of one unit at h > 0 and at h < 0 count as those of two units.
     """
-    centre = 1.0
-    for span in SPANS:
-        offsets = np.linspace(-span, span, POINTS)
-        size = centre + offsets
-        grid = np.concatenate([size, -size])
-        h = np.tile(grid, (trials, units))
-        response = respond(h, identity=np.repeat(np.arange(units), len(grid)))
-        fired = np.where(h > 0, response.fired_up, response.fired_low) > 0.5
-        # share of presentations in which each of the 2*units comparators fired, at each size of the input
-        share = fired.mean(axis=0).reshape(2 * units, POINTS)
-        step = offsets[1] - offsets[0]
-        # a comparator's mean threshold: the first input plus the width over which it stays silent
-        threshold = size[0] - step / 2 + step * (1 - share).sum(axis=1)
-        sampling = step**2 * (share * (1 - share)).sum(axis=1).mean() / (trials - 1)
-        pooled = share.mean(axis=0)
-        steps_up = np.diff(pooled, prepend=0.0, append=1.0)
-        edges = size[0] - step / 2 + step * np.arange(POINTS + 1)
-        mean = float((steps_up * edges).sum())
-        total = float((steps_up * (edges - mean) ** 2).sum())
-        spread = max(float(threshold.var(ddof=1)) - float(sampling), 0.0)
-        # what a comparator's own sweep spreads over, less the grain of the sweep itself
-        width = max(total - spread - step**2 / 12, 0.0)
-        found = Threshold(
-            width=float(np.sqrt(width)), bias=mean - 1, spread=float(np.sqrt(spread)), resolution=float(step)
-        )
-        centre = mean
-        if np.sqrt(total) > step:  # the sweep resolves the threshold
-            break
-    return found
+    size = centre + np.linspace(-span, span, POINTS)
+    grid = np.concatenate([size, -size])
+    h = np.tile(grid, (trials, units))
+    response = respond(h, identity=np.repeat(np.arange(units), len(grid)))
+    fired = np.where(h > 0, response.fired_up, response.fired_low) > 0.5
+    # share of presentations in which each of the 2*units comparators fired, at each size of the input
+    share = fired.mean(axis=0).reshape(2 * units, POINTS)
+    step = 2 * span / (POINTS - 1)
+    # a comparator's mean threshold: the first input plus the width over which it stays silent
+    threshold = size[0] - step / 2 + step * (1 - share).sum(axis=1)
+    # variance of these means that comes from the few trials, and from unit to unit
+    sampling = step**2 * (share * (1 - share)).sum(axis=1).mean() / (trials - 1)
+    spread = max(float(threshold.var(ddof=1) - sampling), 0.0)
+    # what all comparators' thresholds spread over: less that from unit to unit, less the grain of the sweep itself
+    pooled = share.mean(axis=0)
+    steps_up = np.diff(pooled, prepend=0.0, append=1.0)
+    edges = size[0] - step / 2 + step * np.arange(POINTS + 1)
+    mean = float((steps_up * edges).sum())
+    width = max(float((steps_up * (edges - mean) ** 2).sum()) - spread - step**2 / 12, 0.0)
+    found = Threshold(width=math.sqrt(width), bias=mean - 1, spread=math.sqrt(spread), resolution=step)
+    return found, bool(pooled[0] == 0 and pooled[-1] == 1)
 
 
 def _settling_time(respond: Callable[..., Response], parameters: Parameters, units: int) -> float:

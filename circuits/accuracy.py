@@ -12,14 +12,25 @@ from brian2 import ms
 
 from circuits.errors import ParameterError, ShortPhaseWarning
 from circuits.motifs import Response, respond_output_error, respond_threshold
-from circuits.parameters import Parameters
+from circuits.parameters import BAND, Parameters
 from circuits.spiking import SpikingParameters
 
-BAND = 0.05  # inputs nearer than this to a threshold are left out
 MU = 1 / 3
 SPIKING_STEP = 1 * ms  # time step of spiking circuits here; decoders are fitted to it
-NEURONS = 12_800  # in a cell type of all circuits together, where a circuit's populations are small
-FEWEST = 16  # circuits, where they are large
+NEURONS = 6_400  # in a cell type of all circuits together, where a circuit's populations are small
+NOISY = {  # (h, u) or (x, teacher) of the circuits in which spiking noise is measured: most open, some shut
+    "threshold": [
+        (-0.8, 1.5),
+        (-0.4, -1.0),
+        (0.0, -0.4),
+        (0.1, 2.0),
+        (0.5, -1.8),
+        (0.7, 0.8),
+        (-1.4, 1.5),
+        (1.3, -2.0),
+    ],
+    "output-error": [(-0.8, 1), (-2.0, 1), (0.4, 1), (0.1, -1), (0.7, -1), (2.0, -1), (1.4, 1), (-1.3, -1)],
+}
 WINDOW = 3  # time constants at the end of the feedback phase over which a noisy output is compared
 
 
@@ -56,9 +67,9 @@ def errors_over_phases(motif: str, lengths: Sequence[float], cells: str = "signe
 
 
 def errors_over_neurons(motif: str, neurons: Sequence[int], seed: int = 0) -> list[float]:
-    """Root mean square error of circuits with so many neurons in each population.
+    """Root mean square error of circuits with so many neurons in each population, at the inputs `NOISY`.
 
-    The output fluctuates; it is compared over the last 3 time constants of the feedback phase. Inputs are at
+    The output fluctuates; it is compared over the last 3 time constants of the feedback phase. The inputs are at
     least 0.2 from the thresholds; how wide these are is measured by `calibration`.
     """
     parameters = replace(Parameters(), dt=SPIKING_STEP).with_phase(10)
@@ -66,12 +77,9 @@ def errors_over_neurons(motif: str, neurons: Sequence[int], seed: int = 0) -> li
     start = until - round(WINDOW * float(parameters.tau / parameters.dt))
     found = []
     for number in neurons:
-        count = max(FEWEST, NEURONS // number)
-        random = np.random.default_rng([seed, number])
-        first = random.choice([-2.0, -1.4, -0.8, -0.5, -0.2, 0.0, 0.1, 0.4, 0.7, 1.3, 1.8], count)
-        second = random.uniform(-2, 2, count) if motif == "threshold" else random.choice([-1.0, 1.0], count)
-        how = {"cells": "spiking", "spiking": SpikingParameters(neurons=number), "seed": seed, "record": range(count)}
-        response = respond(motif, parameters, first, second, **how)
+        inputs = np.array(NOISY[motif] * max(1, NEURONS // (number * len(NOISY[motif])))).T
+        how = {"cells": "spiking", "spiking": SpikingParameters(neurons=number), "seed": seed}
+        response = respond(motif, parameters, *inputs, record=range(inputs.shape[1]), **how)
         error = response.traces.values["r"][start:until] - response.ideal
         found.append(float(np.sqrt((error**2).mean())))
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from circuits.errors import choose
-from circuits.figures import COMPARATOR, EXCITATORY, INHIBITORY, INK, default_style, new_figure, save
+from circuits.figures import COMPARATOR, EXCITATORY, IDEAL, INHIBITORY, INK, default_style, new_figure, save
 
-COLORS = {"excites": EXCITATORY, "inhibits": INHIBITORY, "shunts": COMPARATOR}
+COLORS = {"excites": EXCITATORY, "inhibits": INHIBITORY, "shunts": COMPARATOR, "learns": IDEAL}
 FACES = {"unit": "#e3eefa", "comparator": "#f0e4f7", "interneuron": "#fbe3e1", "line": "white"}
 
 
@@ -25,7 +25,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Connection:
-    """From a cell to another one: excites (arrow), inhibits (bar), shunts (dot: acts on what reaches the target).
+    """From a cell to another one: excites (arrow), inhibits (bar), shunts (dot: acts on what reaches the target),
+    learns (arrow: plastic, of either sign).
 
     bend: curvature. A target may be (x, y), a point on another connection.
     """
@@ -121,8 +122,60 @@ OUTPUT_ERROR_DIAGRAM = Diagram(
     ],
 )
 
-PAIR_DIAGRAM = Diagram(
-    "Signed pair: a weight w between two units, rates of 0 and more only",
+#: Cells and connections that hidden and output pairs have in common; currents are excitation less inhibition.
+PAIR_CELLS = {
+    "h_on": Cell(0, 3, "h ON\nfrom below", "line"),
+    "h_off": Cell(0, -3, "h OFF\nfrom below", "line"),
+    "up": Cell(3, 1.2, "h > 1", "comparator"),
+    "low": Cell(3, -1.2, "h < −1", "comparator"),
+    "on": Cell(6.5, 3, "ON", "unit"),
+    "off": Cell(6.5, -3, "OFF", "unit"),
+}
+PAIR_CONNECTIONS = [
+    Connection("h_on", "on", "excites"),
+    Connection("h_off", "off", "excites"),
+    Connection("h_on", "up", "excites"),
+    Connection("h_off", "low", "excites"),
+    Connection("up", "up", "excites"),
+    Connection("low", "low", "excites"),
+]
+PAIR_NOTE = "h ON is what excitation less inhibition brings the ON cell, h OFF the OFF cell; each rate is 0 or more."
+
+THRESHOLD_PAIRS_DIAGRAM = Diagram(
+    "Threshold circuit of a signed pair",
+    {
+        **PAIR_CELLS,
+        "u_on": Cell(11, 3, "u ON\nfrom above", "line"),
+        "u_off": Cell(11, -3, "u OFF\nfrom above", "line"),
+    },
+    [
+        *PAIR_CONNECTIONS,
+        Connection("u_on", "on", "excites"),
+        Connection("u_off", "off", "excites"),
+        *(Connection(source, (9, y), "shunts") for source in ("up", "low") for y in (3, -3)),
+    ],
+    [PAIR_NOTE, "Either comparator shunts the top-down input of both cells. The pair's value is ON − OFF."],
+)
+
+OUTPUT_ERROR_PAIRS_DIAGRAM = Diagram(
+    "Output error circuit of a signed pair",
+    {
+        **PAIR_CELLS,
+        "own": Cell(11, 3, "teacher\nown: 1", "line"),
+        "other": Cell(11, -3, "teacher\nother: μ", "line"),
+    },
+    [
+        *PAIR_CONNECTIONS,
+        Connection("own", "on", "excites"),
+        Connection("other", "off", "excites"),
+        Connection("up", (9, 3), "shunts"),
+        Connection("low", (9, -3), "shunts"),
+    ],
+    [PAIR_NOTE, "Each comparator shunts the teacher line of its own side. The pair's value is ON − OFF."],
+)
+
+WEIGHT_PAIRS_DIAGRAM = Diagram(
+    "A weight w between two signed pairs",
     {
         "on": Cell(0, 2, "ON\nbelow", "unit"),
         "off": Cell(0, -2, "OFF\nbelow", "unit"),
@@ -130,25 +183,16 @@ PAIR_DIAGRAM = Diagram(
         "ioff": Cell(2.2, -3.4, "", "interneuron"),
         "on2": Cell(6, 2, "ON\nabove", "unit"),
         "off2": Cell(6, -2, "OFF\nabove", "unit"),
-        "cup": Cell(9, 2, "h > 1", "comparator"),
-        "clow": Cell(9, -2, "h < −1", "comparator"),
     },
     [
-        Connection("on", "on2", "excites", "w", text_at=(3.2, 2.15)),
-        Connection("off", "off2", "excites", "w", text_at=(3.2, -2.3)),
+        Connection("on", "on2", "excites", "w", text_at=(2.2, 2.2)),
+        Connection("off", "off2", "excites", "w", text_at=(2.2, -2.25)),
         Connection("on", "ion", "excites"),
         Connection("off", "ioff", "excites"),
         Connection("ion", "off2", "inhibits", "w", text_at=(3.35, 1.25)),
         Connection("ioff", "on2", "inhibits", "w", text_at=(3.35, -1.3)),
-        Connection("on2", "cup", "excites", "drive", text_at=(7.4, 2.2)),
-        Connection("off2", "clow", "excites", "drive", text_at=(7.4, -2.4)),
-        Connection("cup", "cup", "excites"),
-        Connection("clow", "clow", "excites"),
     ],
-    [
-        "Drawn for w > 0. A weight below 0 excites crosswise and inhibits, through the interneurons, straight on.",
-        "Value of a unit: rate of ON − rate of OFF. Either comparator shunts the top-down input of both cells above.",
-    ],
+    ["Drawn for w > 0. A weight below 0 excites crosswise and inhibits, through the interneurons, straight on."],
 )
 
 LAYERED_DIAGRAM = Diagram(
@@ -160,14 +204,14 @@ LAYERED_DIAGRAM = Diagram(
         "teacher": Cell(8, 2.1, "teacher", "line"),
     },
     [
-        Connection("x", "hidden", "excites", "W₁ plastic", bend=-0.35, text_at=(2, 0.72)),
-        Connection("hidden", "top", "excites", "W₂ plastic", bend=-0.35, text_at=(6, 0.72)),
-        Connection("top", "hidden", "excites", "R₂ plastic", bend=-0.35, text_at=(6, -0.72)),
-        Connection("hidden", "x", "excites", "R₁ plastic, read by nothing", bend=-0.35, text_at=(2, -0.72)),
+        Connection("x", "hidden", "learns", "W₁", bend=-0.35, text_at=(2, 0.72)),
+        Connection("hidden", "top", "learns", "W₂", bend=-0.35, text_at=(6, 0.72)),
+        Connection("top", "hidden", "learns", "R₂", bend=-0.35, text_at=(6, -0.72)),
+        Connection("hidden", "x", "learns", "R₁, read by nothing", bend=-0.35, text_at=(2, -0.72)),
         Connection("teacher", "top", "excites"),
     ],
     [
-        "Each unit above the input is a circuit of its own. Weights are of either sign.",
+        "Each unit above the input is a circuit of its own, its weights of either sign.",
         "Plasticity event of a unit: its synapses W and R from below change by the product of the two activities.",
     ],
 )
@@ -176,16 +220,26 @@ DIAGRAMS = {
     "comparator": COMPARATOR_DIAGRAM,
     "threshold": THRESHOLD_DIAGRAM,
     "output-error": OUTPUT_ERROR_DIAGRAM,
-    "pairs": PAIR_DIAGRAM,
+    "threshold-pairs": THRESHOLD_PAIRS_DIAGRAM,
+    "output-error-pairs": OUTPUT_ERROR_PAIRS_DIAGRAM,
+    "weight-pairs": WEIGHT_PAIRS_DIAGRAM,
     "layered": LAYERED_DIAGRAM,
 }
 
 
-def draw_wiring(name: str, path: Path) -> Path:
-    """Draw the wiring diagram of a circuit as PNG. Errors: UnknownCircuitError, OSError."""
+def draw_wiring(name: str, path: Path, *, populations: bool = False) -> Path:
+    """Draw the wiring diagram of a circuit as PNG; `populations` says on it that each cell is a population of neurons.
+
+    Errors: UnknownCircuitError, OSError.
+    """
     diagram = DIAGRAMS[choose("wiring diagram", name, DIAGRAMS)]
-    xs, ys = [c.x for c in diagram.cells.values()], [c.y for c in diagram.cells.values()]
-    left, right, bottom, top = min(xs) - 1.0, max(xs) + 1.0, min(ys) - 0.9, max(ys) + 1.5
+    if populations:
+        diagram = replace(diagram, notes=[*diagram.notes, "Each circle is a population of integrate-and-fire neurons."])
+    loops = {connection.source for connection in diagram.connections if connection.source == connection.target}
+    xs = [cell.x for cell in diagram.cells.values()]
+    tops = [cell.y + (1.7 if cell_name in loops else 0.9) for cell_name, cell in diagram.cells.items()]
+    left, right, top = min(xs) - 1.0, max(xs) + 1.0, max(tops)
+    bottom = min(cell.y for cell in diagram.cells.values()) - 0.9
     with default_style():
         figure = new_figure(max(0.85 * (right - left), 7.8), 0.85 * (top - bottom) + 0.9)
         axes = figure.subplots()
@@ -221,6 +275,7 @@ def _draw_connection(axes, diagram: Diagram, connection: Connection) -> None:
     point = isinstance(connection.target, tuple)
     end = connection.target if point else (diagram.cells[connection.target].x, diagram.cells[connection.target].y)
     styles = {"excites": "-|>,head_width=4,head_length=7", "inhibits": "|-|,widthA=0,widthB=5", "shunts": "-"}
+    styles["learns"] = styles["excites"]
     if connection.source == connection.target:
         start, end = (source.x - 0.35, source.y + 0.5), (source.x + 0.35, source.y + 0.5)
         arc = "arc3,rad=-1.9"
@@ -255,6 +310,7 @@ def _draw_legend(figure, diagram: Diagram) -> None:
     from matplotlib.lines import Line2D
 
     names = {"excites": ("excites", ">"), "inhibits": ("inhibits", "|"), "shunts": ("shunts", "o")}
+    names["learns"] = ("plastic, of either sign", ">")
     used = [effect for effect in names if any(c.effect == effect for c in diagram.connections)]
     handles = [
         Line2D([], [], color=COLORS[effect], marker=names[effect][1], markersize=8, lw=1.6, label=names[effect][0])

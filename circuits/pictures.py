@@ -41,6 +41,10 @@ def motif_picture(motif: str, response: Response, parameters: Parameters, path: 
             if paired:
                 axes[1, column].plot(time, values["r_on"][:, column], color=EXCITATORY, label="ON cell")
                 axes[1, column].plot(time, values["r_off"][:, column], color=INHIBITORY, label="OFF cell")
+                for sign, color in (("on", EXCITATORY), ("off", INHIBITORY)):
+                    if f"inhibitory_{sign}" in values:
+                        interneuron = values[f"inhibitory_{sign}"][:, column]
+                        axes[1, column].plot(time, interneuron, ":", color=color, label=f"{sign.upper()} interneuron")
             _comparators(axes[-2, column], time, values, column, parameters)
             unit = axes[-1, column]
             unit.plot(time, values["r"][:, column], color=EXCITATORY, label="unit")
@@ -51,7 +55,7 @@ def motif_picture(motif: str, response: Response, parameters: Parameters, path: 
                 np.repeat([0, phase, 2 * phase, 3 * phase], 2)[1:-1], ideal, "--", color=IDEAL, lw=1.4, label="ideal"
             )
             unit.set_xlabel("time (ms)")
-            axes[0, column].set_title(_headline(motif, values, column, response), size=10, pad=20)
+            axes[0, column].set_title(_headline(motif, values, column, response, parameters), size=10, pad=20)
         _room_for_marks(axes[-2])
         labels = ["input", *(["ON, OFF cells"] if paired else []), "comparators", "activity of the unit"]
         for row, label in enumerate(labels):
@@ -61,10 +65,12 @@ def motif_picture(motif: str, response: Response, parameters: Parameters, path: 
         return save(figure, path)
 
 
-def _headline(motif: str, values: dict[str, np.ndarray], column: int, response: Response) -> str:
+def _headline(
+    motif: str, values: dict[str, np.ndarray], column: int, response: Response, parameters: Parameters
+) -> str:
     h = values["h"][0, column]
     if motif == "threshold":
-        gate = "open" if abs(response.ideal[0, column]) > 0 else "shut"
+        gate = "open" if parameters.lower < h < parameters.upper else "shut"
         return f"h = {h:g}, u = {values['u'][0, column]:g}: gate {gate}"
     kind = "own class" if values["teacher"][0, column] > 0 else "another class"
     return f"x = {h:g}, {kind}: error {response.ideal[0, column]:.3g}"
@@ -83,7 +89,8 @@ def _comparators(axes, time: np.ndarray, values: dict[str, np.ndarray], column: 
     if "potential_up" in values:
         axes.plot(time, values["potential_up"][:, column], color=COMPARATOR, label="upper, potential")
         axes.plot(time, values["potential_low"][:, column], color="peru", label="lower, potential")
-        axes.axhline(parameters.upper, color="gray", lw=0.9, ls=":", label="threshold")
+        for level in {float(parameters.upper), -float(parameters.lower)}:
+            axes.axhline(level, color="gray", lw=0.9, ls=":", label="threshold")
         firing = (values["fired_up"] + values["fired_low"])[:, column] > 0
         _mark(axes, time, firing, "one fires")
     else:
@@ -175,7 +182,7 @@ def agreement_picture(changes: Mapping[str, Sequence[tuple[np.ndarray, np.ndarra
     changes: name -> for each layer, (change in the circuits, change in the engine), (n_{l-1}, n_l) both.
     """
     with default_style():
-        figure = new_figure(3.2 * len(changes), 3.6)
+        figure = new_figure(3.2 * len(changes), 4.1)
         panels = figure.subplots(1, len(changes), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, layers) in zip(panels, changes.items(), strict=True):
             limit = max(float(np.abs(engine).max()) for _, engine in layers)
@@ -187,7 +194,7 @@ def agreement_picture(changes: Mapping[str, Sequence[tuple[np.ndarray, np.ndarra
             axes.set_title(name)
             axes.set_xlabel("change in the engine")
             axes.legend(fontsize=8, loc="upper left")
-            axes.set_aspect("equal")
+            axes.set_box_aspect(1)
         panels[0].set_ylabel("change in the circuits")
         figure.suptitle(f"Learned changes of weights: circuits against netsim's engine, {title}")
         return save(figure, path)

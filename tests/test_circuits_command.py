@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
 
 pytest.importorskip("brian2", reason="the circuits need Brian2")
 import numpy as np
+from brian2 import Quantity
 
 from circuits import comparator
 from circuits.diagrams import DIAGRAMS, draw_wiring
 from circuits.parameters import Parameters
-from netsim.cli import run
+from netsim.cli import circuit, run
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -35,17 +37,17 @@ def pictures(folder) -> set[str]:
         (
             ["threshold", "--pairs"],
             ["signed pairs", "worst error 0.00013"],
-            {"threshold-pairs.png", "threshold-pairs-wiring.png"},
+            {"threshold-pairs.png", "threshold-pairs-wiring.png", "weight-pairs-wiring.png"},
         ),
         (["output-error"], ["eq. 6", "-0.33333"], {"output-error.png", "output-error-wiring.png"}),
         (
             ["output-error", "--spiking", "--neurons", "30"],
-            ["populations of 30 neurons", "root mean square"],
-            {"output-error-spiking.png", "output-error-spiking-wiring.png"},
+            ["populations of 30 neurons", "42 inputs, 0.1 and more", "root mean square"],
+            {"output-error-spiking.png", "output-error-spiking-wiring.png", "weight-pairs-wiring.png"},
         ),
         (
-            ["layered", "--presentations", "10", "--tau", "20ms"],
-            ["frfb", "urfb", "bound", "10 digits"],
+            ["layered", "--presentations", "5", "--tau", "20ms"],
+            ["frfb", "urfb", "bound", "5 digits in batches of 5"],
             {"layered.png", "layered-engine.png", "layered-wiring.png"},
         ),
     ],
@@ -73,6 +75,19 @@ def test_short_phases_warn_on_stderr(tmp_path, capsys):
     assert "expect errors up to 0.14" in lines[-1]
 
 
+@pytest.mark.parametrize("tau", ["500us", "100ms"])
+def test_all_times_are_in_proportion_to_tau(tau):
+    parameters, populations = circuit._settings(True, 10, tau, 50)
+    usual, usual_populations = circuit._settings(True, 10, "10ms", 50)
+    assert parameters.steps == usual.steps and populations.neurons == 50
+    for settings, others in ((parameters, usual), (populations, usual_populations)):
+        times = [f.name for f in fields(settings) if isinstance(getattr(settings, f.name), Quantity)]
+        assert len(times) >= 4
+        for name in times:
+            ratio = getattr(settings, name) / getattr(others, name)
+            assert ratio == pytest.approx(float(parameters.tau) / 0.01, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -83,7 +98,10 @@ def test_short_phases_warn_on_stderr(tmp_path, capsys):
         (["threshold", "--tau", "5V"], "'V' is no unit of time"),
         (["threshold", "--tau", "1.2.3ms"], "is not a time"),
         (["threshold", "--tau", "fast"], "is not a time"),
-        (["threshold", "--phase", "-2"], "phase over tau = -2 must be at least"),
+        (["threshold", "--phase", "-2"], "phase over tau = -2 must be in [0.001, 1000]"),
+        (["threshold", "--phase", "1e7"], "phase over tau = 1e+07 must be in [0.001, 1000]"),
+        (["threshold", "--phase", "nan"], "phase over tau = nan must be in"),
+        (["layered", "--mu", "0.5"], "--mu is for output-error"),
         (["threshold", "--target", "fortran"], "unknown code target 'fortran'"),
         (["threshold", "--spiking", "--pairs"], "exclude each other"),
         (["threshold", "--neurons", "5"], "--neurons needs --spiking"),
@@ -91,7 +109,7 @@ def test_short_phases_warn_on_stderr(tmp_path, capsys):
         (["threshold", "--presentations", "5"], "--presentations is for layered"),
         (["threshold", "--seed", "-1"], "--seed -1 must be from 0"),
         (["output-error", "--mu", "-1"], "mu = -1 must be at least 0"),
-        (["layered", "--presentations", "0"], "presentations = 0 must be from 1 to 720"),
+        (["layered", "--presentations", "0"], "presentations = 0 must be a whole number, from 1 to 720"),
         (["comparator", "--spiking"], "a comparator alone has rates only"),
     ],
 )
@@ -111,7 +129,7 @@ def test_a_file_in_the_way_of_the_folder(tmp_path, capsys):
 def test_every_wiring_diagram_draws(tmp_path):
     for name in DIAGRAMS:
         draw_wiring(name, tmp_path / f"{name}.png")
-    assert len(pictures(tmp_path)) == len(DIAGRAMS) == 5
+    assert len(pictures(tmp_path)) == len(DIAGRAMS) == 7
 
 
 def test_comparator_fires_holds_and_is_reset():

@@ -40,7 +40,10 @@ def circuit(
     neurons: Annotated[
         int | None, typer.Option("--neurons", metavar="N", help="Neurons in each population: 200.", show_default=False)
     ] = None,
-    mu: Annotated[float, typer.Option("--mu", metavar="MU", help="Off-class factor of output-error.")] = 1 / 3,
+    mu: Annotated[
+        float | None,
+        typer.Option("--mu", metavar="MU", help="Off-class factor of output-error: 1/3.", show_default=False),
+    ] = None,
     presentations: Annotated[
         int | None,
         typer.Option(
@@ -62,6 +65,8 @@ def circuit(
         raise OptionError("--neurons needs --spiking")
     if presentations is not None and name != "layered":
         raise OptionError("--presentations is for layered")
+    if mu is not None and name != "output-error":
+        raise OptionError("--mu is for output-error")
     if not 0 <= seed < 2**31:
         raise OptionError(f"--seed {seed} must be from 0 to {2**31 - 1}")
     if out.exists() and not out.is_dir():
@@ -77,23 +82,21 @@ def circuit(
         from netsim.cli import circuit_motifs
 
         run = getattr(circuit_motifs, name.replace("-", "_"))
-        run(parameters=parameters, cells=cells, spiking=populations, mu=mu, target=target, seed=seed, out=out)
+        factor = {"mu": 1 / 3 if mu is None else mu} if name == "output-error" else {}
+        run(parameters=parameters, cells=cells, spiking=populations, target=target, seed=seed, out=out, **factor)
 
 
 def _settings(spiking: bool, phase: float, tau: str, neurons: int | None) -> tuple[Parameters, SpikingParameters]:
-    """Parameters of the command line; a spiking circuit takes steps half as long."""
-    from brian2 import second
+    """Parameters of the command line, all times in proportion to tau; a spiking circuit takes steps half as long."""
+    from brian2 import ms
 
-    from circuits.parameters import Parameters
+    from circuits.parameters import Parameters, scaled
     from circuits.spiking import SpikingParameters
 
-    seconds = _seconds(tau)
-    step = seconds / (20 if spiking else 10)
-    ratios = {"tau_comparator": 0.5, "tau_interneuron": 0.25, "phase": 1.0}
-    times = {name: ratio * seconds * second for name, ratio in ratios.items()}
-    parameters = Parameters(tau=seconds * second, dt=step * second, **times).with_phase(phase)
+    parameters = Parameters(dt=(0.5 if spiking else 1) * ms)
+    factor = _seconds(tau) / float(parameters.tau)
     populations = SpikingParameters() if neurons is None else SpikingParameters(neurons=neurons)
-    return parameters, populations
+    return scaled(parameters, factor).with_phase(phase), scaled(populations, factor)
 
 
 def _seconds(text: str) -> float:
@@ -118,20 +121,20 @@ def _seconds(text: str) -> float:
 
 @contextlib.contextmanager
 def _reported() -> Iterator[None]:
-    """Errors of circuits become netsim's, with the same line; warnings about short phases go to stderr."""
+    """Errors of circuits become netsim's, with the same line; their warnings go to stderr."""
     try:
         import brian2  # noqa: F401 -- Brian2 takes warnings over when it is imported: before they are taken over here
 
-        from circuits.errors import CircuitError, ShortPhaseWarning, UnknownCircuitError
+        from circuits.errors import CircuitError, CircuitWarning, UnknownCircuitError
     except ImportError as error:
         raise OptionError(f"the circuits need Brian2, which cannot be imported: {error}") from None
 
     def show(message, category, filename, lineno, file=None, line=None) -> None:
-        if issubclass(category, ShortPhaseWarning):
+        if issubclass(category, CircuitWarning):
             print(f"netsim: warning: {message}", file=sys.stderr, flush=True)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("once", ShortPhaseWarning)
+        warnings.simplefilter("once", CircuitWarning)
         warnings.showwarning = show
         try:
             yield

@@ -100,7 +100,8 @@ def layered(
                 for mine, theirs, before in zip(circuits, engine[side], start, strict=True)
             ]
     net = "-".join(map(str, SIZES))
-    title = f"{net} net of circuits ({cells}), {presentations} digits, phases of {parameters.phase_over_tau:g} tau"
+    shown = f"{presentations} digits in batches of {batch}"
+    title = f"{net} net of circuits ({cells}), {shown}, phases of {parameters.phase_over_tau:g} tau"
     headings = ("protocol", "weights", "largest change", "largest difference from the engine", "bound")
     console().print(table(title, headings, rows))
     if undecided:
@@ -110,14 +111,16 @@ def layered(
         )
     suffix = "" if cells == "signed" else f"-{cells}"
     one = run_layered(W, R, images[:1], labels[:1], parameters, record=True, **how)
-    shown = ideal.presentation(W, R, images[0], labels[0], 1 / (SIZES[-1] - 1))
+    wanted = ideal.presentation(W, R, images[0], labels[0], 1 / (SIZES[-1] - 1))
     paths = [
         layered_picture(
-            one, list(zip(shown.x[1:], shown.delta, strict=True)), parameters, out / f"layered{suffix}.png"
+            one, list(zip(wanted.x[1:], wanted.delta, strict=True)), parameters, out / f"layered{suffix}.png"
         ),
-        agreement_picture(pairs, f"{net} net, {presentations} digits", out / f"layered{suffix}-engine.png"),
+        agreement_picture(pairs, f"{net} net, {shown}", out / f"layered{suffix}-engine.png"),
         draw_wiring("layered", out / "layered-wiring.png"),
     ]
+    if cells != "signed":
+        paths.append(draw_wiring("weight-pairs", out / "weight-pairs-wiring.png"))
     for path in paths:
         typer.echo(str(path))
 

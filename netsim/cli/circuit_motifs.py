@@ -25,8 +25,8 @@ _SHOWN = ((0.5, 1.2), (1.6, 1.2), (-2.0, -0.8), (-0.3, -1.5), (0.9, 2.0), (1.1, 
 #: Inputs (x, teacher) of the output error circuit that are shown; the first four are drawn.
 _SHOWN_ERRORS = ((0.4, 1), (1.6, 1), (0.2, -1), (-1.7, -1), (-2.0, 1), (0.9, 1), (2.0, -1), (-0.9, -1))
 
-#: Inputs this close to a threshold are left out of the worst error.
-BAND = 0.05
+#: Columns and rows of the inputs at which populations of neurons are run, which take their time.
+_COARSE = (21, 5)
 
 
 def _suffix(cells: str) -> str:
@@ -34,10 +34,10 @@ def _suffix(cells: str) -> str:
 
 
 def threshold(
-    *, parameters: Parameters, cells: str, spiking: SpikingParameters, mu: float, target: str, seed: int, out: Path
+    *, parameters: Parameters, cells: str, spiking: SpikingParameters, target: str, seed: int, out: Path
 ) -> None:
     """The gate of eq. 3: computed beside gate * u, the worst error over a plane of inputs, two pictures."""
-    from circuits.diagrams import draw_wiring
+    from circuits import accuracy
     from circuits.motifs import respond_threshold
     from circuits.pictures import motif_picture
 
@@ -50,24 +50,18 @@ def threshold(
     headings = ("h", "u", "gate", "computed", "gate · u", "error")
     title = f"threshold circuit, {_kind(cells, spiking)}, phases of {parameters.phase_over_tau:g} tau"
     console().print(table(title, headings, rows))
-    points = (13, 9) if cells == "spiking" else (61, 41)
-    grid_h, grid_u = (
-        values.ravel() for values in np.meshgrid(np.linspace(-3, 3, points[0]), np.linspace(-2, 2, points[1]))
-    )
-    outside = np.abs(np.abs(grid_h) - 1) >= BAND
-    plane = respond_threshold(grid_h[outside], grid_u[outside], parameters, **how)
-    _print_worst(plane, parameters, f"h in [-3, 3], u in [-2, 2], {outside.sum()} inputs", cells)
+    inputs = accuracy.plane(*_COARSE) if cells == "spiking" else accuracy.plane()
+    plane = respond_threshold(*inputs, parameters, **how)
+    _print_worst(plane, parameters, "h in [-3, 3], u in [-2, 2]", inputs[0], cells)
     _print_path(motif_picture("threshold", shown, parameters, out / f"threshold{_suffix(cells)}.png"))
-    _print_path(
-        draw_wiring("pairs" if cells != "signed" else "threshold", out / f"threshold{_suffix(cells)}-wiring.png")
-    )
+    _draw_wiring("threshold", cells, out)
 
 
 def output_error(
     *, parameters: Parameters, cells: str, spiking: SpikingParameters, mu: float, target: str, seed: int, out: Path
 ) -> None:
     """The output error of eq. 6: computed beside 1, -mu or 0, the worst error over inputs, two pictures."""
-    from circuits.diagrams import draw_wiring
+    from circuits import accuracy
     from circuits.motifs import respond_output_error
     from circuits.pictures import motif_picture
 
@@ -77,17 +71,15 @@ def output_error(
     rows = [(f"{x[i]:.2f}", "own" if teacher[i] > 0 else "another", *_numbers(shown, i)) for i in range(len(x))]
     title = f"output error circuit, {_kind(cells, spiking)}, mu = {mu:.3g}, phases of {parameters.phase_over_tau:g} tau"
     console().print(table(title, ("x", "class", "computed", "eq. 6", "error"), rows))
-    grid = np.linspace(-3, 3, 31 if cells == "spiking" else 241)
-    grid = grid[np.abs(np.abs(grid) - 1) >= BAND]
-    both = respond_output_error(np.tile(grid, 2), np.repeat([1, -1], len(grid)), mu, parameters, **how)
-    _print_worst(both, parameters, f"x in [-3, 3], both classes, {2 * len(grid)} inputs", cells)
+    inputs = accuracy.line(_COARSE[0]) if cells == "spiking" else accuracy.line()
+    both = respond_output_error(*inputs, mu, parameters, **how)
+    _print_worst(both, parameters, "x in [-3, 3], both classes", inputs[0], cells)
     _print_path(motif_picture("output-error", shown, parameters, out / f"output-error{_suffix(cells)}.png"))
-    wiring = "pairs" if cells != "signed" else "output-error"
-    _print_path(draw_wiring(wiring, out / f"output-error{_suffix(cells)}-wiring.png"))
+    _draw_wiring("output-error", cells, out)
 
 
 def comparator(
-    *, parameters: Parameters, cells: str, spiking: SpikingParameters, mu: float, target: str, seed: int, out: Path
+    *, parameters: Parameters, cells: str, spiking: SpikingParameters, target: str, seed: int, out: Path
 ) -> None:
     """A comparator at drives below and above its level: whether it fires, holds, and is reset."""
     from circuits import comparator as comparators
@@ -119,7 +111,7 @@ def comparator(
 
 
 def calibrate(
-    *, parameters: Parameters, cells: str, spiking: SpikingParameters, mu: float, target: str, seed: int, out: Path
+    *, parameters: Parameters, cells: str, spiking: SpikingParameters, target: str, seed: int, out: Path
 ) -> None:
     """Measure thresholds, leak, noise and settling time; write them as JSON for `netsim train --circuits`."""
     from circuits import calibration
@@ -150,15 +142,25 @@ def _numbers(response: Response, circuit: int) -> tuple[str, str, str]:
     return f"{computed:.5f}", f"{ideal:.5f}", f"{computed - ideal:+.1e}"
 
 
-def _print_worst(response: Response, parameters: Parameters, where: str, cells: str) -> None:
+def _print_worst(response: Response, parameters: Parameters, where: str, inputs: np.ndarray, cells: str) -> None:
     error = np.abs(response.error)
-    line = f"{where}, {BAND:g} and more from the thresholds: worst error {error.max():.2g}"
+    nearest = np.abs(np.abs(inputs) - 1).min()
+    line = f"{where}, {len(inputs)} inputs, {nearest:.2g} and more from the thresholds: worst error {error.max():.2g}"
     if cells == "spiking":
         line += f", root mean square {np.sqrt((error**2).mean()):.2g}"
     else:
         distance = np.abs(response.activity - response.ideal).max()
         line += f"; phases of {parameters.phase_over_tau:g} tau imply {parameters.expected_error(distance):.2g}"
     typer.echo(line)
+
+
+def _draw_wiring(motif: str, cells: str, out: Path) -> None:
+    from circuits.diagrams import draw_wiring
+
+    name = motif if cells == "signed" else f"{motif}-pairs"
+    _print_path(draw_wiring(name, out / f"{motif}{_suffix(cells)}-wiring.png", populations=cells == "spiking"))
+    if cells != "signed":
+        _print_path(draw_wiring("weight-pairs", out / "weight-pairs-wiring.png"))
 
 
 def _print_path(path: Path) -> None:

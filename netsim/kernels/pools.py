@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.kernels.jit import cgutils, compiled, intrinsic, ir, types
-from netsim.kernels.vectors import CODE, CODES, VECTOR, constant, gated, number, over_lanes, pointers, splat
+from netsim.kernels.layouts import copy
+from netsim.kernels.units import ONE, pass_down
+from netsim.kernels.vectors import CODE, CODES, VECTOR, constant, over_lanes, pointers, splat
+
+ZERO = np.float32(0)
 
 
 @intrinsic
@@ -45,47 +49,32 @@ def _largest(typing, below, own, winner, corner, at, mark, channels, window, b_r
 
 
 @intrinsic
-def _signals_of_windows(
-    typing, below, own, winner, also, at, source, mark, o_row, w_row, channels, rows, columns,
-    code, code_row, code_column, use_also, gate, slope,
-):  # fmt: skip
-    """below[at + c] <- gate * (sum of own over the rows x columns windows whose winner is here [+ also]).
-
-    The first window is at ``source`` (own) and ``mark`` (winner); there this location has the place ``code``, in
-    the next row of windows ``code_row`` less, in the next column ``code_column`` less.
+def _add_won(typing, signals, own, winner, at, step, source, mark, windows, channels, code):
+    """signals[at + w * step + c] += own[source + w * channels + c] where winner[mark + w * channels + c] is ``code``,
+    for w < windows and every channel c.
     """
 
     def generate(context, builder, signature, values):
-        below, own, winner, also = pointers(context, builder, signature, values, 4)
-        at, source, mark, o_row, w_row, channels, rows, columns = values[4:12]
-        code, code_row, code_column, use_also, gate, slope = values[12:]
-        signal = cgutils.alloca_once(builder, VECTOR)
-        yes = builder.icmp_signed("!=", use_also, number(0))
-        gates = builder.icmp_signed("!=", gate, number(0))
+        signals, own, winner = pointers(context, builder, signature, values, 3)
+        at, step, source, mark, windows, channels, code = values[3:]
+        codes = splat(builder, builder.trunc(code, CODE))
+        with cgutils.for_range(builder, windows) as window:
+            shift = builder.mul(window.index, channels)
+            targets = builder.gep(signals, [builder.add(at, builder.mul(window.index, step))])
+            sources, marks = (
+                builder.gep(array, [builder.add(begin, shift)]) for array, begin in ((own, source), (winner, mark))
+            )
 
-        def body(lanes, offset):
-            here = builder.add(at, offset)
-            builder.store(constant(0.0), signal)
-            with builder.if_then(yes):
-                builder.store(lanes.load(builder.gep(also, [here])), signal)
-            with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
-                step = builder.add(builder.mul(column.index, channels), offset)
-                there = builder.add(builder.add(source, builder.mul(row.index, o_row)), step)
-                marks = builder.add(builder.add(mark, builder.mul(row.index, w_row)), step)
-                less = builder.add(builder.mul(row.index, code_row), builder.mul(column.index, code_column))
-                mine = splat(builder, builder.trunc(builder.sub(code, less), CODE))
-                wins = builder.icmp_signed("==", lanes.load(builder.gep(winner, [marks]), 0, CODES), mine)
-                passed = builder.select(wins, lanes.load(builder.gep(own, [there])), constant(0.0))
-                builder.store(builder.fadd(builder.load(signal), passed), signal)
-            target = builder.gep(below, [here])
-            with builder.if_then(gates):
-                builder.store(gated(builder, lanes.load(target), builder.load(signal), slope), signal)
-            lanes.store(builder.load(signal), target)
+            def body(lanes, offset):
+                won = builder.icmp_signed("==", lanes.load(builder.gep(marks, [offset]), 0, CODES), codes)
+                passed = builder.select(won, lanes.load(builder.gep(sources, [offset])), constant(0.0))
+                target = builder.gep(targets, [offset])
+                lanes.store(builder.fadd(lanes.load(target), passed), target)
 
-        over_lanes(builder, channels, body)
+            over_lanes(builder, channels, body)
         return context.get_dummy_value()
 
-    return types.void(below, own, winner, also, *[types.int64] * 13, types.float32), generate
+    return types.void(signals, own, winner, *[types.int64] * 7), generate
 
 
 @compiled
@@ -108,20 +97,10 @@ def pool_feedforward(
 
 
 @compiled
-def _windows_at(x, windows, window, stride):
-    """(first window that covers pixel x, number of windows that do): x - high <= stride * number <= x + low."""
-    low, high = (window - 1) // 2, window // 2
-    begin = max(0, -((high - x) // stride))
-    return begin, max(0, min(windows - 1, (x + low) // stride) + 1 - begin)
-
-
-@compiled
-def _windows_over(pixels, windows, window, stride):
-    """`_windows_at` of every pixel."""
-    begins, covers = np.empty(pixels, np.int64), np.empty(pixels, np.int64)
-    for x in range(pixels):
-        begins[x], covers[x] = _windows_at(x, windows, window, stride)
-    return begins, covers
+def _covering(pixels, windows, stride, shift):
+    """The first of the windows w with 0 <= w * stride + shift < pixels, and how many there are."""
+    first = max(0, -(shift // stride))
+    return first, max(0, min(windows - 1, (pixels - 1 - shift) // stride) + 1 - first)
 
 
 @compiled
@@ -129,20 +108,28 @@ def pool_feedback(
     below, b_image, b_row, b_origin, b_height, b_width, own, o_image, o_row, o_origin, winner,
     height, width, channels, window, stride, also, use_also, gate, slope, first, last,
 ):  # fmt: skip
-    """below <- gate * (sum of the signals of the windows that each unit won [+ also])."""
-    low, w_row = (window - 1) // 2, width * channels
-    # for every column below: the first window that covers it, and how many do
-    begins, covers = _windows_over(b_width, width, window, stride)
+    """below <- gate * (sum of the signals of the windows that each unit won [+ also]), row by row.
+
+    A unit's windows come in row-major order.
+    """
+    low, high = (window - 1) // 2, window // 2
+    length = b_width * channels
+    signals = np.empty(length, np.float32)
     for image in range(first, last):
         for y in range(b_height):
-            row, rows = _windows_at(y, height, window, stride)
-            for x in range(b_width):
-                column, columns = begins[x], covers[x]
-                at = image * b_image + b_origin + y * b_row + x * channels
-                source = image * o_image + o_origin + row * o_row + column * channels
-                mark = ((image * height + row) * width + column) * channels
-                code = (y - row * stride + low) * window + x - column * stride + low
-                _signals_of_windows(
-                    below, own, winner, also, at, source, mark, o_row, w_row, channels, rows, columns,
-                    code, stride * window, stride, use_also, gate, slope,
-                )  # fmt: skip
+            at = image * b_image + b_origin + y * b_row
+            if use_also:
+                copy(signals, also, 0, at, length)
+            else:
+                signals[:] = ZERO
+            # the window rows with y - high <= stride * row <= y + low
+            for row in range(max(0, -((high - y) // stride)), min(height - 1, (y + low) // stride) + 1):
+                for place in range(window - 1, -1, -1):
+                    begin, windows = _covering(b_width, width, stride, place - low)
+                    _add_won(
+                        signals, own, winner, (begin * stride + place - low) * channels, stride * channels,
+                        image * o_image + o_origin + row * o_row + begin * channels,
+                        ((image * height + row) * width + begin) * channels,
+                        windows, channels, (y - row * stride + low) * window + place,
+                    )  # fmt: skip
+            pass_down(below, signals, signals, signals, at, 0, 0, length, 0, ONE, 0, gate, slope)

@@ -70,7 +70,7 @@ def _add(typing, first_below, second_below, own, source, at, length):
 
 
 @intrinsic
-def _pass_down(
+def pass_down(
     typing, below, own, kept, also, at, source, mark, length, use_kept, scale, use_also, gate, slope
 ):  # fmt: skip
     """below[at + c] <- gate * (own[source + c], or scale times it where kept[mark + c] [+ also[at + c]])."""
@@ -126,7 +126,7 @@ def drop_feedback(
             at = image * b_image + b_origin + y * b_row
             source = image * o_image + o_origin + y * o_row
             mark = image * kept_image + y * row_length
-            _pass_down(below, own, kept, also, at, source, mark, row_length, 1, scale, use_also, gate, slope)
+            pass_down(below, own, kept, also, at, source, mark, row_length, 1, scale, use_also, gate, slope)
 
 
 @compiled
@@ -151,4 +151,4 @@ def sum_feedback(
         for y in range(height):
             at = image * b_image + b_origin + y * b_row
             source = image * o_image + o_origin + y * o_row
-            _pass_down(below, own, own, also, at, source, 0, row_length, 0, ONE, use_also, gate, slope)
+            pass_down(below, own, own, also, at, source, 0, row_length, 0, ONE, use_also, gate, slope)

@@ -25,6 +25,10 @@ def available() -> int:
         return os.cpu_count() or 1
 
 
+#: Multiply-adds, half of which take a thread longer than it takes to wake it.
+_WORTH_A_THREAD = 1 << 22
+
+
 class Workers:
     """Runs ``function(first, last)`` over a range, in parallel over at most ``threads`` threads.
 
@@ -56,11 +60,17 @@ class Workers:
         edges = [min(piece * last // pieces // grain * grain, last) for piece in range(pieces)] + [last]
         self.run_tasks([lambda a=a, b=b: function(a, b) for a, b in itertools.pairwise(edges) if b > a])
 
-    def run_each(self, function: Callable[[int, int], None], last: int) -> None:
-        """The same with one piece a thread: for pieces that cost something to begin."""
+    def run_each(self, function: Callable[[int, int], None], last: int, work: int | None = None) -> None:
+        """The same with one piece a thread: for pieces that cost something to begin.
+
+        ``work`` : multiply-adds of all pieces together; where it is little, fewer threads are woken.
+        """
         pieces = min(self.threads, last)
-        edges = [piece * last // pieces for piece in range(pieces + 1)] if pieces else []
-        self.run_tasks([lambda a=a, b=b: function(a, b) for a, b in itertools.pairwise(edges)])
+        if work is not None:
+            pieces = min(pieces, 2 * work // _WORTH_A_THREAD)
+        pieces = max(pieces, 1)
+        edges = [piece * last // pieces for piece in range(pieces + 1)]
+        self.run_tasks([lambda a=a, b=b: function(a, b) for a, b in itertools.pairwise(edges) if b > a])
 
     def run_tasks(self, tasks: list[Callable[[], None]]) -> None:
         """Call every task; wait for all; raise the first error."""

@@ -64,7 +64,7 @@ class Full(Weighted):
                     first > 0, self.finish if last == self.n_in else STORE, self.slope,
                 )  # fmt: skip
 
-        _over_blocks(task, span.last, self.n_out, span.workers)
+        _over_blocks(task, span.last, self.n_out, span.last * self.W.size, span.workers)
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """increment += sum over images of delta x_below (section 3.1)."""
@@ -88,7 +88,7 @@ class Full(Weighted):
             for row in range(first, last, _ROWS):  # their part of the increment stays in the cache
                 product.run_block(0, 1, row, min(row + _ROWS, last), 0, self.n_out)
 
-        span.workers.run(task, self.n_in, 12)
+        span.workers.run_each(task, self.n_in, span.last * self.W.size)
 
     def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W)."""
@@ -115,7 +115,7 @@ class Full(Weighted):
                     int(down.use_also), down.finish, down.slope,
                 )  # fmt: skip
 
-        span.workers.run(task, -(-self.n_in // COLUMNS))
+        span.workers.run_each(task, -(-self.n_in // COLUMNS), span.last * self.W.size)
 
     def _feedback_by_rows(self, own: Activity, down: Downward, span: Span) -> None:
         """The same into a map with a border: a product for each of its rows, from R row by row, unpacked."""
@@ -150,10 +150,13 @@ def _runs(below: Activity):
             yield unit, unit + min(_INPUTS, length - first), row * below.row + first
 
 
-def _over_blocks(task, rows: int, columns: int, workers: Workers) -> None:
-    """Run ``task(i_from, i_to, j_from, j_to)`` over blocks of columns, and of rows where there are few columns."""
+def _over_blocks(task, rows: int, columns: int, work: int, workers: Workers) -> None:
+    """Run ``task(i_from, i_to, j_from, j_to)`` over blocks of columns, or of rows where there are few columns.
+
+    ``work`` : multiply-adds of all blocks together.
+    """
     panels = -(-columns // COLUMNS)
     if panels >= 2 * workers.threads:
-        workers.run_each(lambda a, b: task(0, rows, a * COLUMNS, min(b * COLUMNS, columns)), panels)
+        workers.run_each(lambda a, b: task(0, rows, a * COLUMNS, min(b * COLUMNS, columns)), panels, work)
     else:
-        workers.run(lambda a, b: task(a, b, 0, columns), rows, 12)
+        workers.run_each(lambda a, b: task(a, b, 0, columns), rows, work)

@@ -27,6 +27,11 @@ TASKS = {
     "torch": ("netsim.bench.torch_peer", "measure"),
     "torch variants": ("netsim.bench.torch_peer", "try_variants"),
     "torch equality": ("netsim.bench.torch_equality", "check"),
+    "cuda": ("netsim.bench.cuda_engine", "measure"),
+    "cuda bandwidth": ("netsim.bench.cuda_engine", "bandwidth"),
+    "cuda torch": ("netsim.bench.cuda_torch", "measure"),
+    "cuda torch rates": ("netsim.bench.cuda_torch", "rates"),
+    "cuda torch usable": ("netsim.bench.cuda_torch", "usable"),
 }
 
 

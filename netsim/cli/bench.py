@@ -54,6 +54,9 @@ def bench(
     ] = None,
     pairs: Annotated[int, typer.Option("--pairs", metavar="N", help="Pairs of processes, with --vs.")] = 5,
     table: Annotated[bool, typer.Option("--table", help="The README's nets with --vs, as Markdown.")] = False,
+    device: Annotated[
+        str, typer.Option("--device", metavar="D", help="cpu, cuda, or auto: a GPU where one can be used.")
+    ] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Annotated[
         Path | None,
@@ -64,7 +67,7 @@ def bench(
 
     With --vs torch the same net in PyTorch runs in turn with ours, after one step of both was checked to be equal.
     """
-    from netsim import protocols
+    from netsim import devices, protocols
     from netsim.cli.nets import input_shape
     from netsim.kernels.workers import available
 
@@ -85,7 +88,13 @@ def bench(
         raise OptionError("--table has its own nets and dropout masks: NET, --untied and --drop cannot go with it")
     if out is not None and not out.absolute().parent.is_dir():
         raise OptionError(f"--out is {str(out)!r}: there is no folder {str(out.absolute().parent)!r}")
-    if table:
+    chosen = devices.choose(device)
+    if chosen.why:
+        print(f"netsim: device: {chosen.text} ({chosen.why})", file=sys.stderr)
+    if chosen.name == "cuda":
+        _refuse_on_gpu(cold, threads, sweep)
+        report, show = _on_gpu(nets, untied, drop, table, vs, options)
+    elif table:
         report, show = _table(options, vs or "torch", pairs)
     else:
         from netsim.bench import job
@@ -184,6 +193,25 @@ def _compare(jobs, peer: str, pairs: int) -> Report:
             report.show_comparison(one)
 
     return {"machine": peak.machine(), "peer": peer, "comparisons": found}, show
+
+
+def _refuse_on_gpu(cold: bool, threads: int | None, sweep: dict[str, str | None]) -> None:
+    """OptionError where something is asked for that is measured on the CPU only."""
+    given = [option for option, value in {"--threads": threads, **sweep}.items() if value is not None]
+    given += ["--cold"] * cold
+    if given:
+        raise OptionError(f"{given[0]} goes with --device cpu")
+
+
+def _on_gpu(nets: list[str] | None, untied: bool, drop: str, table: bool, vs: str | None, options: dict) -> Report:
+    from netsim.bench import cuda_report, job
+
+    if table:
+        jobs, vs = cuda_report.jobs(**options), vs or "torch"
+    else:
+        jobs = [job.make(net, untied=untied, drop=drop, **options) for net in nets or ["simpnet"]]
+    found = cuda_report.measure(jobs, vs, _show)
+    return found, lambda: typer.echo(cuda_report.markdown(found))
 
 
 def _sweep(jobs, batches: list[int], filters: list[int]) -> Report:

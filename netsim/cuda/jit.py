@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from numba.cuda.core import config
 from netsim.cuda.cache import kernel_folder
 
 __all__ = [
-    "ALIGNMENT", "COUNT", "Kernel", "capture", "copy", "cuda", "device", "device_name", "empty", "fetch", "float32",
-    "int32", "kernel", "simulated", "synchronize", "upload", "wrapping", "zeros",
+    "ALIGNMENT", "COUNT", "Kernel", "Stopwatch", "capture", "copy", "cuda", "device", "device_name", "empty", "fetch",
+    "float32", "int32", "kernel", "memory_used", "simulated", "synchronize", "upload", "wrapping", "zeros",
 ]  # fmt: skip
 
 #: Whether kernels run in the CUDA simulator.
@@ -188,6 +189,41 @@ def device_name() -> str:
         return "CUDA simulator"
     name = cuda.get_current_device().name
     return name.decode() if isinstance(name, bytes) else name
+
+
+class Stopwatch:
+    """Milliseconds between two points of the device's work; in the simulator, of the host's."""
+
+    def __init__(self):
+        self._points = [0.0, 0.0] if simulated else [cuda.event(), cuda.event()]
+
+    def start(self) -> None:
+        self._mark(0)
+
+    def stop(self) -> None:
+        self._mark(1)
+
+    def _mark(self, which: int) -> None:
+        if simulated:
+            self._points[which] = time.perf_counter()
+        else:
+            self._points[which].record()
+
+    def milliseconds(self) -> float:
+        """Waits for the second point."""
+        first, second = self._points
+        if simulated:
+            return 1e3 * (second - first)
+        second.synchronize()
+        return float(cuda.event_elapsed_time(first, second))
+
+
+def memory_used() -> int | None:
+    """Bytes of the GPU's memory that are in use, by anybody; None in the simulator."""
+    if simulated:
+        return None
+    free, total = cuda.current_context().get_memory_info()
+    return int(total - free)
 
 
 def capture(work: Callable[[], None]) -> Callable[[], None] | None:

@@ -8,11 +8,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from netsim import configuration, plots, preparation, runs, training
+
+if TYPE_CHECKING:
+    import pytest
 
 NET = "conv 4 3x3; maxpool 2; drop .3; full 10; output"
 #: The `netsim` command, as a process of its own that needs no installed script.

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 
+import filelock
 import pytest
 import small_runs
 
@@ -152,6 +153,41 @@ def test_two_processes_on_one_run(tmp_path, data):
     assert second.returncode == 2
     assert second.stderr == f"netsim: error: {tmp_path / 'run'} is in use by another process\n"
     assert small_runs.bits(tmp_path / "run") == before
+
+
+def test_two_processes_that_begin_one_run(tmp_path, data):
+    command = [*small_runs.COMMAND, "train", small_runs.NET, "--data", data, "--batch", "8", "--epochs", "3"]
+    command += ["--seed", "5", "--quiet", "--out", str(tmp_path / "run")]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    (line,) = [error for error in errors if error]
+    assert line.startswith(f"netsim: error: {tmp_path / 'run'} ")
+    assert "is in use by another process" in line or "already holds a run" in line
+    small_runs.start(tmp_path / "whole", data)
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+def test_a_lock_that_is_removed_lets_no_two_processes_write(tmp_path, data):
+    def remove(event):
+        if isinstance(event, Stepped) and event.epoch == 2 and event.images == 16:
+            (tmp_path / "run" / ".lock").unlink()
+            runs.find(tmp_path / "run").lock().close()  # another process comes, and makes a lock of its own
+
+    with pytest.raises(RunError, match=r"\.lock was removed: another process may have begun to write there"):
+        small_runs.start(tmp_path / "run", data, remove)
+    small_runs.start(tmp_path / "whole", data)
+    small_runs.resume(tmp_path / "run")
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise NotImplementedError("flock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", missing)
+    with pytest.raises(RunError, match="lies on a file system without locks"):
+        runs.create(tmp_path / "run", "")
 
 
 def test_reading_needs_no_lock(tmp_path, data):

@@ -88,7 +88,8 @@ class Run:
         self.best_path = self.path / "best.safetensors"
         self.curves_path = self.path / "curves.png"
         self._lock: filelock.BaseFileLock | None = None
-        self._identity: tuple[int, int] | None = None
+        #: Device and inode of the folder and of the lock in it, while it is ours.
+        self._ours: list[tuple[int, int] | None] = []
 
     # Who may write
 
@@ -102,8 +103,9 @@ class Run:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
                 raise RunError(f"{self.path} is in use by another process") from None
-            status = os.stat(self.path)
-        self._lock, self._identity = lock, (status.st_dev, status.st_ino)
+            except NotImplementedError:
+                raise RunError(f"{self.path} lies on a file system without locks: choose another folder") from None
+            self._lock, self._ours = lock, [_identity(self.path), _identity(self.path / ".lock")]
         return self
 
     def close(self) -> None:
@@ -111,7 +113,7 @@ class Run:
         if self._lock is not None:
             with contextlib.suppress(OSError):  # the folder may be gone
                 self._lock.release()
-        self._lock = self._identity = None
+        self._lock, self._ours = None, []
 
     def __enter__(self) -> Run:
         return self
@@ -120,15 +122,17 @@ class Run:
         self.close()
 
     def _check_ours(self) -> None:
-        """Refuse to write without the lock, or into a folder put where ours was."""
+        """Refuse to write without the lock, or into a folder put where ours was, or beside another process."""
         if self._lock is None:
             raise RunError(f"{self.path} is not locked by this process: call lock() first")
-        try:
-            status = os.stat(self.path)
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {durable.reason(error)}") from error
-        if (status.st_dev, status.st_ino) != self._identity:
+        with durable.refusals(self.path):
+            there = [_identity(self.path), _identity(self.path / ".lock")]
+        if there[0] is None:
+            raise RunError(f"{self.path} cannot be written: the folder is gone")
+        if there[0] != self._ours[0]:
             raise RunError(f"{self.path} was removed, and another folder stands there now")
+        if there[1] != self._ours[1]:
+            raise RunError(f"{self.path / '.lock'} was removed: another process may have begun to write there")
 
     # Configuration, metrics, picture
 
@@ -209,6 +213,15 @@ class Run:
         if len(self.metrics()) > 1:  # one line may stand alone: it comes before the first checkpoint
             raise RunError(f"{self.path} has no checkpoint any more: {self.last_path.name} is missing")
         return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None if nothing is there."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 #: What a process killed while it made the folder may leave there.

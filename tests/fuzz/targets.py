@@ -25,10 +25,14 @@ SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Target:
-    """`inputs`: strategy; `feed`: gives one input to netsim, returns a result or raises NetsimError."""
+    """`inputs`: strategy; `feed`: gives one input to netsim, returns a result or raises NetsimError.
+
+    `examples`: some valid inputs, for kinds that are text or bytes.
+    """
 
     inputs: st.SearchStrategy
     feed: Callable[[object], object]
+    examples: tuple[str | bytes, ...] = ()
 
 
 class Broken(AssertionError):
@@ -87,6 +91,7 @@ _NETS = st.lists(st.sampled_from(_WHOLE_LAYERS), max_size=8).map(lambda layers: 
 NOTATION = Target(
     st.one_of(mutated(list(architectures.ARCHITECTURES.values()), _LAYERS), _NETS),
     lambda text: _round_trip(architectures.resolve(text)),
+    tuple(architectures.ARCHITECTURES.values()),
 )
 
 
@@ -110,15 +115,14 @@ def _bytes(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
     )
 
 
-def file_target(read: Callable[[str], object], inputs: st.SearchStrategy[bytes], folder: Path, name: str) -> Target:
-    """Target that writes its input into a file and has `read` read that."""
-    path = folder / name
+def file_target(read: Callable[[str], object], valid: list[str], texts: st.SearchStrategy[str], path: Path) -> Target:
+    """Target that writes its input, made of `texts`, into the file `path` and has `read` read that."""
 
     def feed(content: bytes) -> object:
         path.write_bytes(content)
         return read(str(path))
 
-    return Target(inputs, feed)
+    return Target(_bytes(texts), feed, tuple(text.encode() for text in valid))
 
 
 # run.toml
@@ -181,11 +185,12 @@ def _table(pairs: dict[str, str]) -> str:
 
 #: Texts that are mostly valid TOML, with known keys and any values.
 _TABLES = st.dictionaries(st.sampled_from(sorted(configuration.Configuration.model_fields)), _LITERALS, max_size=4)
-_RUN_TOMLS = _bytes(st.one_of(mutated([_RUN_TOML, 'epochs = 3\nnet = "deepnet"\n'], _TOML), _TABLES.map(_table)))
+_RUN_TOMLS = [_RUN_TOML, 'epochs = 3\nnet = "deepnet"\n']
 
 
 def run_toml(folder: Path) -> Target:
-    return file_target(read_run_toml, _RUN_TOMLS, folder, "run.toml")
+    texts = st.one_of(mutated(_RUN_TOMLS, _TOML), _TABLES.map(_table))
+    return file_target(read_run_toml, _RUN_TOMLS, texts, folder / "run.toml")
 
 
 _SCALARS = st.one_of(
@@ -227,11 +232,11 @@ name:densf;num_units:10;parent:densp;final:final
 _KEYS = split(
     "name: ; parent: seed: drop: conv1 (3,3) ( ) [a,b] # True None 1e400 final:final concatsum1 sparse:conv1R"
 )
-_PARAMETER_FILES = _bytes(mutated([_PARAMETERS], _KEYS))
 
 
 def parameter_file(folder: Path) -> Target:
-    return file_target(parameter_files.load, _PARAMETER_FILES, folder, "parameters.txt")
+    texts = mutated([_PARAMETERS], _KEYS)
+    return file_target(parameter_files.load, [_PARAMETERS], texts, folder / "parameters.txt")
 
 
 # Schedules of event times
@@ -295,11 +300,11 @@ def _inline(pairs: dict[str, str]) -> str:
 _ENTRIES = st.dictionaries(
     st.sampled_from(_FIELDS), st.one_of(_LITERALS, _TIMES_OF_LAYERS.map(_inline), _DRAW.map(_inline)), max_size=4
 )
-_SCHEDULES = _bytes(st.one_of(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), _ENTRIES.map(_table)))
 
 
 def schedule(folder: Path) -> Target:
-    return file_target(read_schedule, _SCHEDULES, folder, "schedule.toml")
+    texts = st.one_of(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), _ENTRIES.map(_table))
+    return file_target(read_schedule, [_SCHEDULE], texts, folder / "schedule.toml")
 
 
 # Calibrations of circuits: JSON
@@ -316,5 +321,5 @@ _JSON = [
 
 
 def calibration(folder: Path) -> Target:
-    inputs = _bytes(mutated([_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})], _JSON))
-    return file_target(components.Components.from_json, inputs, folder, "circuits.json")
+    valid = [_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})]
+    return file_target(components.Components.from_json, valid, mutated(valid, _JSON), folder / "circuits.json")

@@ -18,7 +18,7 @@ import pytest
 import small_runs
 
 import netsim
-from netsim import configuration, preparation, training
+from netsim import configuration, preparation, protocols, training
 
 #: A net with every kind of layer but `full` above maps twice: sums, untied, pools, drops.
 NET = "conv 4 3x3; conv 4 3x3; sum; maxpool 2; drop .3; untied 3 2x2; full 10; drop .2; output"
@@ -48,7 +48,7 @@ def test_processes_with_other_hash_seeds_and_other_thread_settings(tmp_path, dat
     assert all(found.values())
 
 
-@pytest.mark.parametrize("protocol", ["urfb", "frfb", "bp"])
+@pytest.mark.parametrize("protocol", protocols.PROTOCOLS)
 def test_any_number_of_threads(tmp_path, data, protocol):
     for threads in (1, 2, 3, 5):
         small_runs.start(tmp_path / str(threads), data, net=NET, protocol=protocol, threads=threads)
@@ -57,10 +57,19 @@ def test_any_number_of_threads(tmp_path, data, protocol):
         assert small_runs.bits(tmp_path / str(threads)) == one
 
 
-def test_a_run_resumed_with_another_number_of_threads(tmp_path, data):
-    small_runs.start(tmp_path / "whole", data, net=NET, threads=1)
+#: Gates and errors that vary from unit to unit and from one presentation to the next.
+CIRCUITS = {"gate_width": 0.1, "threshold_spread": 0.1, "gate_leak": 0.05, "gate_noise": 0.1, "error_noise": 0.1}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*({"protocol": name} for name in protocols.PROTOCOLS), {"circuits": CIRCUITS}, {"loss": "softmax"}],
+    ids=str,
+)
+def test_a_run_resumed_with_another_number_of_threads(tmp_path, data, options):
+    small_runs.start(tmp_path / "whole", data, net=NET, threads=1, **options)
     steps = iter(range(100))
-    small_runs.start(tmp_path / "cut", data, stop=lambda: next(steps) == 9, net=NET, threads=3)
+    small_runs.start(tmp_path / "cut", data, stop=lambda: next(steps) == 9, net=NET, threads=3, **options)
     small_runs.resume(tmp_path / "cut", threads=2)
     assert small_runs.bits(tmp_path / "cut") == small_runs.bits(tmp_path / "whole")
 

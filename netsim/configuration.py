@@ -80,6 +80,12 @@ class Configuration(BaseModel):
     thin_output: bool = False
     symmetric: bool = False
     slope: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    pool_anchor: _Text = "center"
+    pool_ties: _Text = "first"
+    feedback_through: _Text = "old"
+    untied_feedback: _Text = "current"
+    feedback_input: _Text = "x"
+    feedback_clip: Annotated[float, Field(gt=0)] | None = None
     frozen: _Names = ()
     circuits: Annotated[dict[str, float], Field(max_length=100)] | None = None
     source: Source | None = None
@@ -106,13 +112,19 @@ class Configuration(BaseModel):
 
     def network_options(self) -> dict[str, Any]:
         """Keyword options of `netsim.Network`."""
-        names = ("connectivity", "thin_output", "symmetric", "slope")
+        names = ("connectivity", "thin_output", "symmetric", "slope", "pool_anchor", "pool_ties")
         return {name: getattr(self, name) for name in names}
 
     def trainer_options(self) -> dict[str, Any]:
         """Options of `netsim.Trainer`."""
         names = ("protocol", "loss", "step_size", "mu", "feedback_rate", "decay", "drop", "frozen", "threads")
-        return {**{name: getattr(self, name) for name in names}, "circuits": self.circuits or None}
+        chosen = {name: getattr(self, name) for name in names}
+        return {**chosen, **self.variants(), "circuits": self.circuits or None}
+
+    def variants(self) -> dict[str, Any]:
+        """Options of `netsim.variants.Variants`, which `netsim.Trainer` takes, too."""
+        names = ("feedback_through", "untied_feedback", "feedback_input", "feedback_clip")
+        return {name: getattr(self, name) for name in names}
 
     def decisive(self) -> dict[str, Any]:
         """What must be the same when a run is resumed: all but its length, its threads and where files lie.

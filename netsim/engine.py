@@ -29,6 +29,8 @@ from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
 from netsim.layers import Layer, Weighted
 from netsim.network import Network, check_number, check_seed, check_whole
+from netsim.variant_step import VariantStep
+from netsim.variants import Variants
 from netsim.workspace import Workspace, chunk_size
 
 DROP_MODES = ("sample", "batch", "off")
@@ -37,6 +39,9 @@ DROP_MODES = ("sample", "batch", "off")
 _PARTS = 16
 #: ... into fewer where the parts of a layer would hold more than so many numbers.
 _PART_NUMBERS = 1 << 24
+
+#: Images of a chunk that holds any batch.
+_ALL = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,8 @@ class Trainer:
     seed : of the dropout masks; None takes the net's
     threads : number of threads; None takes all processors. Results do not depend on it.
     chunk : images worked through at once; None chooses by memory. Results do not depend on it.
+    feedback_through, untied_feedback, feedback_input, feedback_clip : where the step differs from the paper's text:
+        see `netsim.variants.Variants`; "old", "current", "x" and None. A variant takes the whole batch at once
     circuits : imperfect gates and output errors: `netsim.components.Components`, a mapping of its attributes, or the
         path of a calibration (`netsim circuit calibrate`); None, and all zeros, are the paper's
 
@@ -105,6 +112,10 @@ class Trainer:
         threads: int | None = None,
         chunk: int | None = None,
         circuits=None,
+        feedback_through: str = "old",
+        untied_feedback: str = "current",
+        feedback_input: str = "x",
+        feedback_clip: float | None = None,
     ):
         self.net = net
         self.protocol = protocols.find(protocol, feedback_rate)
@@ -143,6 +154,11 @@ class Trainer:
         if self.protocol.direct and not self.components.ideal:
             raise OptionError(f"imperfect circuits go with signals from layer to layer, not with {self.protocol.name}")
         self._imperfection = None if self.components.ideal else Imperfection(self, self.components)
+        self.variants = Variants(feedback_through, untied_feedback, feedback_input, feedback_clip)
+        self._variation = None
+        if self.variants.chosen:
+            self._variation, self._chunk = VariantStep(self), _ALL
+        self._check_engine()
 
     @property
     def epoch(self) -> int:
@@ -159,6 +175,14 @@ class Trainer:
     @batch.setter
     def batch(self, batch: int) -> None:
         self._batch = check_whole("batch", batch)
+
+    def _check_engine(self) -> None:
+        """Engines that do the step in their own way do the paper's alone, with pools by the ordinary rules."""
+        if type(self).increments is Trainer.increments:
+            return
+        chosen = [*self.variants.chosen, *([] if self.net.pools.ordinary else ["pool_anchor or pool_ties"])]
+        if chosen:
+            raise OptionError(f"{chosen[0]} goes with the phase-locked engine on the CPU only")
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch."""
@@ -203,6 +227,8 @@ class Trainer:
         self._begin()
         if self._imperfection is not None:
             return self._imperfection.increments(images, labels)
+        if self._variation is not None:
+            return self._variation.increments(images, labels)
         batch, loss, wrong = len(images), np.empty(len(images)), 0
         parts = self._begin_parts(batch)
         for space, offset, chunk in self._chunks(images):
@@ -254,9 +280,12 @@ class Trainer:
 
     def _add_parts(self, number: int) -> None:
         """The increment of each tied layer is the sum of its parts, one after another."""
-        for name, parts in self._parts.items():
-            total, parts, size = self._increments[name].reshape(-1), parts.reshape(-1), self.net[name].W.size
-            self._workers.run(functools.partial(add_parts, total, parts, number, size), size, 1 << 14)
+        for name in self._parts:
+            self._add_parts_of(self.net[name], self._increments[name].reshape(-1), number)
+
+    def _add_parts_of(self, layer: Weighted, total: np.ndarray, number: int) -> None:
+        parts, size = self._parts[layer.name].reshape(-1), layer.W.size
+        self._workers.run(functools.partial(add_parts, total, parts, number, size), size, 1 << 14)
 
     def _output_error(self, space: Workspace, labels: np.ndarray, loss: np.ndarray) -> int:
         """The output error REPLACES the activity of the output layer (eq. 6); return the number of wrong answers."""
@@ -267,14 +296,19 @@ class Trainer:
 
     def apply(self, increments: dict[str, np.ndarray], batch: int) -> None:
         """W += (eta / B) increment; R += epsilon times the same (section 3.1, eq. 7); with decay both shrink first."""
-        rate, keep = self.step_size / batch, np.float32(1 - self.step_size * self.decay)
         for name, increment in increments.items():
-            layer, size = self.net[name], increment.size
-            self._update(layer.W, layer.W_mask, increment, np.float32(rate), keep, size)
-            epsilon = self.protocol.feedback_rate
-            if epsilon > 0 and not layer.is_symmetric:
-                self._update(layer.R, layer.R_mask, increment, np.float32(epsilon * rate), keep, size)
+            if not name.endswith(".R"):
+                layer = self.net[name]
+                self._update_layer(layer, layer.W, layer.R, increment, increments.get(f"{name}.R", increment), batch)
         self.protocol.follow(self._learning)
+
+    def _update_layer(self, layer: Weighted, W, R, increment, of_R, batch: int) -> None:
+        """The update of W and R, the arrays of a layer or copies of them."""
+        rate, keep = self.step_size / batch, np.float32(1 - self.step_size * self.decay)
+        self._update(W, layer.W_mask, increment, np.float32(rate), keep, W.size)
+        epsilon = self.protocol.feedback_rate
+        if epsilon > 0 and not layer.is_symmetric:
+            self._update(R, layer.R_mask, of_R, np.float32(epsilon * rate), keep, R.size)
 
     def _update(self, weights, mask, increment, rate, keep, size) -> None:
         weights, increment = weights.reshape(-1), increment.reshape(-1)
@@ -291,6 +325,8 @@ class Trainer:
         self._begin()
         if self._imperfection is not None:
             return self._imperfection.signals(images, labels)
+        if self._variation is not None:
+            return self._variation.signals(images, labels)
         result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self.net.layers}
         for space, offset, part in self._chunks(images):
             number = len(part)

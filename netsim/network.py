@@ -13,7 +13,7 @@ from netsim import architectures, direct, geometry, notation
 from netsim.arrays import check_images, check_weights
 from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest
 from netsim.kernels.workers import Workers
-from netsim.layers import Full, Layer, Weighted, make_layer
+from netsim.layers import Full, Layer, PoolRules, Weighted, make_layer
 from netsim.values import check_number, check_seed, check_whole
 from netsim.workspace import Workspace, chunk_size
 
@@ -36,7 +36,9 @@ class Network:
     connectivity : fraction of the connections that exist, thinned separately for W and R (section 4: 0.5); the
         output layer is spared unless ``thin_output``
     symmetric : start with R = W (Zipser and Rumelhart 1990)
-    slope : slope of sigma, sigma(h) = min(max(slope * h, -1), 1); 1 in the paper
+    slope : slope of sigma, sigma(h) = min(max(slope * h, -1), 1); 1 in the paper, 0.5 in the author's code
+    pool_anchor, pool_ties : rules of the max pools, "center" and "first"; "corner" and "all" in the author's code: see
+        `netsim.layers.PoolRules`
 
     Raises
     ------
@@ -60,6 +62,8 @@ class Network:
         thin_output: bool = False,
         symmetric: bool = False,
         slope: float = 1.0,
+        pool_anchor: str = "center",
+        pool_ties: str = "first",
     ):
         self.specs = architectures.resolve(architecture)
         places = geometry.infer(self.specs, input_shape, classes)
@@ -73,9 +77,12 @@ class Network:
             "thin_output": bool(thin_output),
             "symmetric": bool(symmetric),
             "slope": float(slope),
+            "pool_anchor": pool_anchor,
+            "pool_ties": pool_ties,
         }
+        self.pools = PoolRules(pool_anchor, pool_ties)
         try:
-            self.layers: tuple[Layer, ...] = tuple(make_layer(place, slope) for place in places)
+            self.layers: tuple[Layer, ...] = tuple(make_layer(place, slope, self.pools) for place in places)
         except (MemoryError, ValueError) as error:
             raise OptionError(f"the weights of {self.architecture!r} do not fit into memory: {error}") from None
         self._by_name = {layer.name: layer for layer in self.layers}
@@ -198,7 +205,7 @@ class Network:
     def state(self) -> dict[str, np.ndarray]:
         """Every weight and connection by name: ``"conv1.W"``, ``"conv1.R"``, ``"conv1.W_mask"`` (uint8), ...
 
-        ``"conv1.D"`` are weights of direct feedback, where there are any.
+        ``"conv1.D"`` are weights of direct feedback, ``"untied1.R_epoch"`` R as the epoch began, where there are any.
         """
         state = {}
         for layer in self.weighted:
@@ -209,6 +216,8 @@ class Network:
                     state[f"{layer.name}.{which}"] = mask.astype(np.uint8)
             if layer.direct is not None:
                 state[f"{layer.name}.D"] = layer.D.copy()
+            if layer.R_epoch is not None:
+                state[f"{layer.name}.R_epoch"] = layer.R_epoch.copy()
         return state
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -219,13 +228,14 @@ class Network:
         expected = {f"{layer.name}.{which}": layer for layer in self.weighted for which in ("W", "R")}
         masks = {f"{layer.name}.{which}_mask": layer for layer in self.weighted for which in ("W", "R")}
         ways = {f"{layer.name}.D": layer for layer in self.weighted[:-1]}
+        copies = {f"{layer.name}.R_epoch": layer for layer in self.weighted if layer.kind == "untied"}
         connected: dict[str, np.ndarray] = {}
         straight: dict[str, Full] = {}
         for name in expected:
             if name not in state:
                 raise ArrayError(f"the weights {name!r} are missing")
         for name, array in state.items():
-            layer = expected.get(name) or masks.get(name) or ways.get(name)
+            layer = expected.get(name) or masks.get(name) or ways.get(name) or copies.get(name)
             if layer is None:
                 raise ArrayError(f"there are no weights {name!r} in this net{nearest(name, expected)}")
             if name in masks:
@@ -233,6 +243,8 @@ class Network:
             if name in ways:
                 straight[layer.name] = direct.path(layer, self.classes)
                 straight[layer.name].R = array
+            if name in copies:
+                check_weights(name, array, layer.weights_shape)
         weights = {
             name: check_weights(name, state[name], layer.weights_shape, connected.get(f"{name}_mask"))
             for name, layer in expected.items()
@@ -240,6 +252,9 @@ class Network:
         for layer in self.weighted:
             layer.separate()
             layer.direct = straight.get(layer.name)
+            layer.R_epoch = None
+            if f"{layer.name}.R_epoch" in state:
+                layer.R_epoch = np.array(state[f"{layer.name}.R_epoch"], np.float32)
             for which in ("W", "R"):
                 name = f"{layer.name}.{which}"
                 setattr(layer, f"{which}_mask", connected.get(f"{name}_mask"))

@@ -16,6 +16,7 @@ from netsim import configuration as configurations
 from netsim import summary
 from netsim.configuration import Configuration
 from netsim.errors import OptionError
+from netsim.variants import Variants
 
 if TYPE_CHECKING:
     from netsim import Network, Trainer
@@ -68,10 +69,12 @@ def prepare(configuration: Configuration) -> Prepared:
 def check_memory(configuration: Configuration, input_shape: tuple[int, int, int], classes: int) -> None:
     """Raise `OptionError` for a net that cannot fit: better than to be killed by the system in the middle.
 
-    Counted are W, R, their increment, the copies of W and R that a checkpoint is made of, and one image's units.
+    Counted are W, R, their increment, the copies of W and R that a checkpoint is made of, and one image's units, or a
+    batch's where the step needs all of it at once.
     """
     need = summary.summarize(configuration.net, input_shape, classes)
-    size = need.weight_bytes + 4 * summary.NUMBER_BYTES * need.weights + need.activity_bytes
+    images = (configuration.batch or 1) if Variants(**configuration.variants()).chosen else 1
+    size = need.weight_bytes + 4 * summary.NUMBER_BYTES * need.weights + images * need.activity_bytes
     there = memory_bytes()
     if there is not None and size > there:
         raise OptionError(

@@ -29,6 +29,12 @@ class Case:
     decay: float | None = None
     drop: str = "sample"
     frozen: tuple = ()
+    pool_anchor: str = "center"
+    pool_ties: str = "first"
+    feedback_through: str = "old"
+    untied_feedback: str = "current"
+    feedback_input: str = "x"
+    feedback_clip: float | None = None
     epoch: int = 2
     batch_number: int = 3
     seed: int = 11
@@ -36,7 +42,8 @@ class Case:
 
     @property
     def layers(self):
-        return naive.listing(self.architecture)
+        rules = {"anchor": self.pool_anchor, "ties": self.pool_ties}
+        return [(kind, {**p, **rules} if kind == "maxpool" else p) for kind, p in naive.listing(self.architecture)]
 
     @property
     def twin(self):
@@ -44,20 +51,25 @@ class Case:
         return dict(
             protocol=self.protocol, epsilon=self.feedback_rate, loss=self.loss, mu=self.mu,
             eta=self.step_size, decay=self.decay, slope=self.slope, frozen=self.frozen,
+            feedback_through=self.feedback_through, feedback_input=self.feedback_input,
+            feedback_clip=self.feedback_clip,
         )  # fmt: skip
 
     def network(self):
         return netsim.Network(
             self.architecture, self.input_shape, self.classes, self.seed, slope=self.slope,
             connectivity=self.connectivity, thin_output=self.thin_output,
+            pool_anchor=self.pool_anchor, pool_ties=self.pool_ties,
         )  # fmt: skip
 
     def train(self, net, **options):
-        trainer = netsim.Trainer(
-            net, protocol=self.protocol, loss=self.loss, step_size=self.step_size, mu=self.mu,
+        own = dict(
+            protocol=self.protocol, loss=self.loss, step_size=self.step_size, mu=self.mu,
             feedback_rate=self.feedback_rate, decay=self.decay, drop=self.drop, frozen=self.frozen,
-            seed=self.seed + 1, **{**self.trainer, **options},
+            feedback_through=self.feedback_through, untied_feedback=self.untied_feedback,
+            feedback_input=self.feedback_input, feedback_clip=self.feedback_clip, seed=self.seed + 1,
         )  # fmt: skip
+        trainer = netsim.Trainer(net, **{**own, **self.trainer, **options})
         trainer.epoch, trainer.batch = self.epoch, self.batch_number
         return trainer
 
@@ -100,7 +112,8 @@ def twin_of(case, net, images, labels, delta_output=None):
         case.seed + 1, case.epoch, case.batch_number, case.drop,
     )  # fmt: skip
     D = {layer.name: layer.D for layer in net.weighted if layer.D is not None}
-    options = dict(case.twin, masks=kept, D=D, delta_output=delta_output)
+    copies = {layer.name: layer.R_epoch for layer in net.weighted if layer.R_epoch is not None}
+    options = dict(case.twin, masks=kept, D=D, R_epoch=copies, delta_output=delta_output)
     run = naive.step(case.layers, images, labels, W, R, W_mask=masks_of(net, "W"), R_mask=masks_of(net, "R"),
                      **options)  # fmt: skip
     return run, bounds.step(case.layers, run, W, R, labels, **options)
@@ -130,6 +143,10 @@ def draw(case, tries=40, vivid=True):
             net.connect_directly()
             for layer in net.weighted[:-1]:
                 layer.direct.R = rng.normal(0, 1 / np.sqrt(case.classes), layer.D.shape)
+        if case.untied_feedback == "epoch":  # what the epoch began with: other weights than now
+            for layer in net.weighted:
+                if layer.kind == "untied":
+                    layer.R_epoch = np.float32(layer.R + rng.normal(0, np.std(layer.R), layer.R.shape))
         images, labels = draw_batch(case, rng)
         run, bound = twin_of(case, net, images, labels)
         share, open_units = saturated_share(case, run)
@@ -190,6 +207,9 @@ def check_step(drawn, **options):
     for name, increment in run.increments.items():
         if name not in case.frozen:
             within(increments[name], increment, bound.increments[name], f"increment of {name}")
+    for name, increment in run.increments_R.items():
+        if name not in case.frozen:
+            within(increments[f"{name}.R"], increment, bound.increments[name], f"increment of R of {name}", 2e-2)
     assert abs(result.loss - run.loss) <= bound.loss
     assert result.error_rate == run.error_rate
     for layer in net.weighted:

@@ -29,11 +29,11 @@ def rounded(value, error):
     return np.where(exact, 0.0, error * (1 + U) + U * np.abs(value))
 
 
-def pool(x, e, window, stride):
+def pool(x, e, window, stride, anchor="center", ties="first"):
     """(error of the pool's units, number of windows whose winner is in doubt)."""
     result, close = naive.maxpool(np.zeros_like(x), window, stride), 0
     for ((i, j), seen), (_, errors) in zip(
-        naive.windows(x, window, stride), naive.windows(e, window, stride), strict=True
+        naive.windows(x, window, stride, anchor), naive.windows(e, window, stride, anchor), strict=True
     ):
         values, errors = (a.reshape(len(x), window * window, -1) for a in (seen, errors))
         winner = values.argmax(axis=1, keepdims=True)
@@ -105,8 +105,11 @@ def output(scores, e, labels, loss="hinge", mu=None):
     return e_delta, float(e_loss.mean() + gamma(B + EXTRA) * losses.mean()), close
 
 
-def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None):
-    """Errors of (delta of every layer, increments); `e`: of x, `e_output`: of delta at the output."""
+def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None, clip=None, through=None):
+    """Errors of (delta of every layer, increments); `e`: of x, `e_output`: of delta at the output.
+
+    through: function of (name, error of its increment) that gives the weights to come down through, and their errors.
+    """
     e_delta, e_increment, parents = {}, {}, naive.parents_of(layers)
     zeros = {name: np.zeros_like(x[name]) for name in x}
     # Per unit: errors carried, sum of magnitudes, number of terms; all readers of a layer count as one sum.
@@ -119,11 +122,13 @@ def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None):
         elif kind in naive.SATURATED:
             gate = slope * (np.abs(x[name]) < 1.0)
             e_delta[name] = gate * arriving * (1 + U) + U * np.abs(delta[name])
+            if clip is not None:  # no step is longer than what is clipped
+                e_delta[name] = clip * e_delta[name] * (1 + U) + U * np.abs(delta[name])
         size = np.abs(delta[name]) + e_delta[name]
         for parent in parents[name]:
             below = x[parent]
             if kind in naive.WEIGHTED:
-                weights, n = np.abs(R[name]).astype(float), R[name].shape[-1]
+                n = R[name].shape[-1]
                 products = len(x[name]) * (int(np.prod(below.shape[1:3])) if kind == "conv" else 1)
                 shape, e_below = R[name].shape, e[parent]
                 e_increment[name] = (
@@ -133,7 +138,11 @@ def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None):
                 )
                 if kind in ("conv", "untied"):
                     n *= shape[-4] * shape[-3]
-                down = [naive.feedback_sum(weights, a, below.shape[1:]) for a in (e_delta[name], size)]
+                weights, e_R = (R[name], 0.0 * R[name]) if through is None else through(name, e_increment[name])
+                weights = np.abs(weights).astype(float)
+                down = [naive.feedback_sum(weights, e_delta[name], below.shape[1:])
+                        + naive.feedback_sum(e_R, size, below.shape[1:]),
+                        naive.feedback_sum(weights + e_R, size, below.shape[1:])]  # fmt: skip
             elif kind == "maxpool":
                 n = p["window"] ** 2
                 down = [naive.maxpool_feedback(below, a, **p) for a in (e_delta[name], size)]
@@ -180,7 +189,8 @@ def update(weights, increment, e_increment, factor):
 
 
 def step(layers, run, W, R, labels, *, protocol="urfb", epsilon=None, loss="hinge", mu=None, eta=0.1,
-         slope=1.0, masks=None, frozen=(), D=None, delta_output=None, **_):  # fmt: skip
+         slope=1.0, masks=None, frozen=(), D=None, R_epoch=None, feedback_through="old", feedback_clip=None,
+         delta_output=None, **_):  # fmt: skip
     """Bounds for what naive.step returned as `run`, and the number of decisions in doubt (`close`)."""
     R = {"bp": W, "sign-symmetry": naive.signs(W)}.get(protocol, R)
     epsilon = naive.EPSILON[protocol] if epsilon is None else epsilon
@@ -188,16 +198,29 @@ def step(layers, run, W, R, labels, *, protocol="urfb", epsilon=None, loss="hing
     e_output, e_loss, doubts = output(run.scores, e["output"], labels, loss, mu)
     if delta_output is not None:  # given, so nothing is off
         e_output = np.zeros_like(delta_output)
+    factor, of_R = eta / len(run.scores), run.increments_R
+
+    def through(name, e_increment):
+        if R_epoch and name in R_epoch:
+            return R_epoch[name], np.zeros(R[name].shape)
+        if feedback_through == "old" or name in frozen:
+            return R[name], np.zeros(R[name].shape)
+        if protocol == "sign-symmetry":
+            return run.R[name], np.zeros(R[name].shape)  # signs in doubt are counted below
+        return run.R[name], update(R[name], of_R.get(name, run.increments[name]), e_increment, factor * (epsilon > 0))
+
     if protocol == "dfa":
         e_delta, e_increments = feedback_directly(layers, run.x, e, W, D, run.delta, e_output, slope=slope)
     else:
-        e_delta, e_increments = feedback(layers, run.x, e, R, run.delta, e_output, slope=slope, masks=masks)
-    factor = eta / len(run.scores)
+        e_delta, e_increments = feedback(layers, run.x, e, R, run.delta, e_output, slope=slope, masks=masks,
+                                         clip=feedback_clip, through=through)  # fmt: skip
     e_W, e_R = {}, {}
     for name, increment in run.increments.items():
         moved = 0.0 if name in frozen else factor
         e_W[name] = update(W[name], increment, e_increments[name], moved)
-        e_R[name] = update(R[name], increment, e_increments[name], moved * epsilon)
+        e_R[name] = update(R[name], of_R.get(name, increment), e_increments[name], moved * epsilon)
+        if protocol == "sign-symmetry" and feedback_through == "updated":
+            close += int(((np.abs(run.W[name]) <= e_W[name]) & (run.W[name] != 0)).sum())
     return SimpleNamespace(
         x=e, delta=e_delta, increments=e_increments, loss=e_loss, W=e_W, R=e_R, close=close + doubts
     )

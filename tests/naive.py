@@ -144,31 +144,45 @@ def hebbian_sum(shape, x, delta):
 
 
 # ----------------------------------------------------------------------------------------- maximum pooling
-def windows(x, window, stride):
+def pool_border(x, window, anchor):
+    """x with zeros around: before and behind, half a window each (center) or all of it behind (corner)."""
+    if anchor == "corner":
+        return np.pad(x, ((0, 0), (0, window - 1), (0, window - 1), (0, 0)))
+    return bordered(x, window, window)
+
+
+def windows(x, window, stride, anchor="center"):
     """Every window of a pool: (place (i, j) in the pool, bordered units (B, K, K, C) that it sees)."""
-    below = bordered(x, window, window)
+    below = pool_border(x, window, anchor)
     for i in range(-(-x.shape[1] // stride)):
         for j in range(-(-x.shape[2] // stride)):
             top, left = i * stride, j * stride
             yield (i, j), below[:, top : top + window, left : left + window]
 
 
-def maxpool(x, window, stride):
+def maxpool(x, window, stride, anchor="center", ties="first"):
     """Maximum of each window; outside the grid stands 0, which can win."""
     pool = np.zeros((len(x), -(-x.shape[1] // stride), -(-x.shape[2] // stride), x.shape[3]))
-    for (i, j), seen in windows(x, window, stride):
+    for (i, j), seen in windows(x, window, stride, anchor):
         pool[:, i, j] = seen.max(axis=(1, 2))
     return pool
 
 
-def maxpool_feedback(x, signal, window, stride):
-    """A pool unit's signal goes to its winner, the first maximum in row-major order; outside to nobody."""
-    u = bordered(np.zeros_like(x), window, window)
-    for (i, j), seen in windows(x, window, stride):
+def maxpool_feedback(x, signal, window, stride, anchor="center", ties="first"):
+    """A pool unit's signal goes to its winner, the first maximum in row-major order, or to all that tie with it;
+    outside to nobody.
+    """
+    u = pool_border(np.zeros_like(x), window, anchor)
+    for (i, j), seen in windows(x, window, stride, anchor):
         for b in range(x.shape[0]):
             for c in range(x.shape[3]):
-                row, column = divmod(int(np.argmax(seen[b, :, :, c])), window)
-                u[b, i * stride + row, j * stride + column, c] += signal[b, i, j, c]
+                for at in np.flatnonzero(seen[b, :, :, c] == seen[b, :, :, c].max()):
+                    row, column = divmod(int(at), window)
+                    u[b, i * stride + row, j * stride + column, c] += signal[b, i, j, c]
+                    if ties == "first":
+                        break
+    if anchor == "corner":
+        return u[:, : x.shape[1], : x.shape[2]]
     return unbordered(u, window, window)
 
 
@@ -252,9 +266,13 @@ def output_error(scores, labels, loss="hinge", mu=None):
     return own - e / e.sum(axis=1, keepdims=True)
 
 
-def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
-    """Feedback phase, top down: (delta, increments); an increment takes delta above, x below (Remark 1)."""
-    delta, increments, masks, parents = {}, {}, masks or {}, parents_of(layers)
+def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None, clip=None, through=None, delta=None):
+    """Feedback phase, top down: (delta, increments); an increment takes delta above, x below (Remark 1).
+
+    clip: signals of units with sigma become clip(clip * delta, -slope, slope). through: function of (name, increment)
+    that gives the weights to come down through, in place of R. delta: dict to put the signals into.
+    """
+    delta, increments, masks, parents = {} if delta is None else delta, {}, masks or {}, parents_of(layers)
     arriving = {name: np.zeros_like(x[name]) for name in x}  # summed over all layers that read this one
     for name, (kind, p) in reversed(list(zip(names_of(layers), layers, strict=True))):
         if kind == "output":
@@ -262,6 +280,8 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
         elif kind in SATURATED:
             gate = slope * (np.abs(x[name]) < 1.0)  # eq. 3
             delta[name] = gate * arriving[name]  # eq. 2
+            if clip is not None:
+                delta[name] = np.clip(clip * delta[name], -slope, slope)
         elif name in masks:
             delta[name] = arriving[name] * masks[name]  # a dropped unit stays silent
         else:
@@ -270,7 +290,8 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None):
             below = x[parent]
             if kind in WEIGHTED:
                 increments[name] = hebbian_sum(R[name].shape, below, delta[name])
-                signal = feedback_sum(R[name], delta[name], below.shape[1:])
+                used = R[name] if through is None else through(name, increments[name])
+                signal = feedback_sum(used, delta[name], below.shape[1:])
             elif kind == "maxpool":
                 signal = maxpool_feedback(below, delta[name], **p)
             elif kind == "drop":
@@ -310,13 +331,16 @@ def signs(W):
 
 
 def step(layers, images, labels, W, R, *, protocol="urfb", epsilon=None, loss="hinge", mu=None, eta=0.1,
-         decay=None, slope=1.0, masks=None, W_mask=None, R_mask=None, frozen=(), D=None,
-         delta_output=None):  # fmt: skip
+         decay=None, slope=1.0, masks=None, W_mask=None, R_mask=None, frozen=(), D=None, R_epoch=None,
+         feedback_through="old", feedback_input="x", feedback_clip=None, delta_output=None):  # fmt: skip
     """One batch of the phase-locked algorithm: everything that any unit carried, and the weights after it.
 
     protocol: 'bp' (R is W), 'frfb' (epsilon 0), 'urfb' (epsilon 1); `epsilon` in between as in eq. 7;
     'kolen-pollack' (epsilon 1, decay 0.01 if none is given), 'sign-symmetry' (R = s sign(W)), 'dfa' (D, no R).
     masks: units kept by the drop layers; W_mask, R_mask: connections that exist (dicts, bool).
+    feedback_through: 'updated' lets the signal of a layer come down through its R of after this update (the author's
+    order). R_epoch: R of untied layers as the epoch began, through which theirs comes down (dict). feedback_input:
+    'positive' lets R learn from the positive part of x. feedback_clip: see `feedback`.
     delta_output: output error to go on from, instead of the one computed here.
     """
     W = {name: np.asarray(w, float) for name, w in W.items()}
@@ -331,24 +355,41 @@ def step(layers, images, labels, W, R, *, protocol="urfb", epsilon=None, loss="h
     scores = x["output"]
     if delta_output is None:
         delta_output = output_error(scores, labels, loss, mu)
+    B, new_W, new_R, increments_R = len(images), {}, {}, {}
+
+    def learn(name, increment):
+        """W and R of a layer after the update."""
+        exists_W = 1.0 if not W_mask or W_mask.get(name) is None else W_mask[name]
+        exists_R = 1.0 if not R_mask or R_mask.get(name) is None else R_mask[name]
+        if feedback_input == "positive":
+            below, above = x[parents_of(layers)[name][0]], learn.delta[name]
+            increments_R[name] = hebbian_sum(W[name].shape, np.maximum(below, 0.0), above)
+        if name in frozen:
+            return W[name], R[name]
+        W_after, R_after = (1.0 - eta * decay) * W[name] + (eta / B) * increment * exists_W, R[name]
+        if epsilon > 0.0:  # the same increment for the feedback synapse (section 3.1, eq. 7)
+            change = epsilon * (eta / B) * increments_R.get(name, increment) * exists_R
+            R_after = (1.0 - eta * decay) * R[name] + change
+        if protocol == "sign-symmetry":
+            R_after = signs({name: W_after})[name]
+        return W_after, W_after if protocol == "bp" else R_after
+
+    def through(name, increment):
+        """The weights that the signal of a layer comes down through."""
+        if R_epoch and name in R_epoch:
+            return np.asarray(R_epoch[name], float)
+        return learn(name, increment)[1] if feedback_through == "updated" else R[name]
+
+    learn.delta = {}
     if protocol == "dfa":
         delta, increments = feedback_directly(layers, x, W, D, delta_output, slope=slope)
     else:
-        delta, increments = feedback(layers, x, R, delta_output, slope=slope, masks=masks)
-
-    B, new_W, new_R = len(images), {}, {}
+        delta, increments = feedback(layers, x, R, delta_output, slope=slope, masks=masks, clip=feedback_clip,
+                                     through=through, delta=learn.delta)  # fmt: skip
     for name, increment in increments.items():
-        exists_W = 1.0 if not W_mask or W_mask.get(name) is None else W_mask[name]
-        exists_R = 1.0 if not R_mask or R_mask.get(name) is None else R_mask[name]
-        new_W[name], new_R[name] = W[name], R[name]
-        if name not in frozen:
-            new_W[name] = (1.0 - eta * decay) * W[name] + (eta / B) * increment * exists_W
-            if epsilon > 0.0:  # the same increment for the feedback synapse (section 3.1, eq. 7)
-                new_R[name] = (1.0 - eta * decay) * R[name] + epsilon * (eta / B) * increment * exists_R
-    if protocol == "sign-symmetry":
-        new_R = signs(new_W)
+        new_W[name], new_R[name] = learn(name, increment)
     return SimpleNamespace(
-        scores=scores, x=x, h=h, delta=delta, increments=increments,
+        scores=scores, x=x, h=h, delta=delta, increments=increments, increments_R=increments_R,
         loss=float(loss_of(scores, labels, loss, mu).mean()),
         error_rate=float(np.mean(scores.argmax(axis=1) != np.asarray(labels))),
         W=new_W, R=new_W if protocol == "bp" else new_R,

@@ -29,6 +29,7 @@ def _option(*names: str, help: str, metavar: str | None = None, panel: str | Non
 
 
 _DATA, _LEARN, _RUN, _FROM = "Data", "Learning", "Run", "From another run"
+_VARIANTS = "Differences of the author's code"
 
 
 def train(
@@ -54,7 +55,10 @@ def train(
         int | None, _option("--train-images", metavar="N", panel=_DATA, help="Learn from at most so many.")
     ] = None,
     protocol: Annotated[
-        str | None, _option("--protocol", metavar="P", panel=_LEARN, help="urfb (default), frfb, bp, kolen-pollack, sign-symmetry, dfa.")
+        str | None,
+        _option(
+            "--protocol", metavar="P", panel=_LEARN, help="urfb (default), frfb, bp, kolen-pollack, sign-symmetry, dfa."
+        ),
     ] = None,
     loss: Annotated[
         str | None, _option("--loss", metavar="L", panel=_LEARN, help="hinge (default) or softmax.")
@@ -82,7 +86,8 @@ def train(
         ),
     ] = None,
     decay: Annotated[
-        float | None, _option("--decay", metavar="LAMBDA", panel=_LEARN, help="Weight decay on W and R: 0; kolen-pollack 0.01.")
+        float | None,
+        _option("--decay", metavar="LAMBDA", panel=_LEARN, help="Weight decay on W and R: 0; kolen-pollack 0.01."),
     ] = None,
     drop: Annotated[
         str | None,
@@ -94,13 +99,40 @@ def train(
     ] = None,
     thin_output: Annotated[
         bool | None,
-        _option("--thin-output", panel=_LEARN, help="Thin the output layer's connections, too."),
+        _option("--thin-output/--no-thin-output", panel=_LEARN, help="Thin the output layer's connections, too."),
     ] = None,
     symmetric: Annotated[
-        bool | None, _option("--symmetric-init", panel=_LEARN, help="Start with R = W.")
+        bool | None, _option("--symmetric-init/--no-symmetric-init", panel=_LEARN, help="Start with R = W.")
     ] = None,
     slope: Annotated[
         float | None, _option("--slope", metavar="S", panel=_LEARN, help="Slope of sigma: 1.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        _option("--preset", metavar="NAME", panel=_VARIANTS, help="All of these: paper (the text), or author."),
+    ] = None,
+    feedback_through: Annotated[
+        str | None,
+        _option("--feedback-through", metavar="R", panel=_VARIANTS, help="Signals pass R as it was (old), or updated."),
+    ] = None,
+    untied_feedback: Annotated[
+        str | None,
+        _option("--untied-feedback", metavar="R", panel=_VARIANTS, help="R of untied layers: current, or epoch."),
+    ] = None,
+    feedback_input: Annotated[
+        str | None,
+        _option("--feedback-input", metavar="X", panel=_VARIANTS, help="R learns from x, or from its positive part."),
+    ] = None,
+    feedback_clip: Annotated[
+        float | None,
+        _option("--feedback-clip", metavar="S", panel=_VARIANTS, help="Signals become clip(S u, -1, 1): none."),
+    ] = None,
+    pool_anchor: Annotated[
+        str | None, _option("--pool-anchor", metavar="A", panel=_VARIANTS, help="Pool windows: center, or corner.")
+    ] = None,
+    pool_ties: Annotated[
+        str | None,
+        _option("--pool-ties", metavar="T", panel=_VARIANTS, help="Feedback of a pool: to the first maximum, or all."),
     ] = None,
     frozen: Annotated[
         str | None,
@@ -172,9 +204,10 @@ def train(
     elif inherited:
         raise OptionError(f"--{next(iter(inherited))} goes with --from RUN, the run to start from")
     if resume is None:
-        status = _start(given, inherited, out, config, quiet)
+        status = _start(given, preset, inherited, out, config, quiet)
     else:
-        status = _resume(resume, {**given, **({"source": source} if source else {})}, out, config, quiet)
+        unfit = [name for name, there in (("--preset", preset), ("--from", source)) if there is not None]
+        status = _resume(resume, given, unfit, out, config, quiet)
     if status:
         raise typer.Exit(status)
 
@@ -183,8 +216,8 @@ def _split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def _start(given: dict, inherited: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
-    from netsim import configuration, inheritance, preparation, runs
+def _start(given: dict, preset: str | None, inherited: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+    from netsim import configuration, inheritance, preparation, presets, runs
 
     values, notices = {}, ()
     if inherited:
@@ -194,6 +227,8 @@ def _start(given: dict, inherited: dict, out: Path | None, config: Path | None, 
         for information in ("resolved", "versions"):
             values.pop(information, None)
         configuration.build(values, str(config))
+    if preset is not None:
+        values.update(presets.preset(preset))
     if "net" in given:
         values.pop("name", None)
         if _is_parameter_file(given["net"]):
@@ -224,11 +259,13 @@ def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
     )
 
 
-def _resume(path: Path, given: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+def _resume(
+    path: Path, given: dict, unfit: list[str], out: Path | None, config: Path | None, quiet: bool
+) -> int:
     from netsim import configuration, preparation, runs
 
     fixed = sorted(set(given) - {"epochs", "threads", "data_dir"})
-    named = ["--out"] * (out is not None) + ["--config"] * (config is not None)
+    named = [*unfit, *["--out"] * (out is not None), *["--config"] * (config is not None)]
     named += [OPTION_NAMES.get(key, key) for key in fixed]
     if named:
         raise OptionError(f"{named[0]} cannot go with --resume; only --epochs, --threads, --data-dir can")
@@ -320,6 +357,9 @@ OPTION_NAMES = {
     "train_images": "--train-images", "protocol": "--protocol", "loss": "--loss", "epochs": "--epochs",
     "batch": "--batch", "step_size": "--step-size", "mu": "--mu", "feedback_rate": "--feedback-rate",
     "decay": "--decay", "drop": "--drop", "connectivity": "--connectivity", "thin_output": "--thin-output",
+    "feedback_through": "--feedback-through", "untied_feedback": "--untied-feedback",
+    "feedback_input": "--feedback-input", "feedback_clip": "--feedback-clip", "pool_anchor": "--pool-anchor",
+    "pool_ties": "--pool-ties",
     "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
     "source": "--from", "seed": "--seed", "threads": "--threads",
 }  # fmt: skip

@@ -8,10 +8,25 @@ from netsim.layers.drop import Drop
 from netsim.layers.full import Full, Output
 from netsim.layers.layer import Downward, Layer, Weighted
 from netsim.layers.maxpool import Maxpool
+from netsim.layers.pool_rules import ORDINARY, PoolRules, RuledMaxpool
 from netsim.layers.sum import Sum
 from netsim.layers.untied import Untied
 
-__all__ = ["Conv", "Downward", "Drop", "Full", "Layer", "Maxpool", "Output", "Sum", "Untied", "Weighted", "make_layer"]
+__all__ = [
+    "Conv",
+    "Downward",
+    "Drop",
+    "Full",
+    "Layer",
+    "Maxpool",
+    "Output",
+    "PoolRules",
+    "RuledMaxpool",
+    "Sum",
+    "Untied",
+    "Weighted",
+    "make_layer",
+]
 
 KINDS: dict[str, type[Layer]] = {
     "conv": Conv,
@@ -24,6 +39,8 @@ KINDS: dict[str, type[Layer]] = {
 }
 
 
-def make_layer(place: Place, slope: float) -> Layer:
-    """The layer that a place in the net asks for."""
+def make_layer(place: Place, slope: float, pools: PoolRules = ORDINARY) -> Layer:
+    """The layer that a place in the net asks for; ``pools`` : the rules of max pools."""
+    if place.kind == "maxpool" and not pools.ordinary:
+        return RuledMaxpool(place, slope, pools)
     return KINDS[place.kind](place, slope)

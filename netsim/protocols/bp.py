@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from netsim.protocols.protocol import Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from netsim.layers import Weighted
 
 
@@ -25,6 +27,9 @@ class BackPropagation(Protocol):
     def begin(self, layers: Sequence[Weighted]) -> None:
         for layer in layers:
             layer.make_symmetric()
+
+    def derived(self, layer: Weighted, W: np.ndarray) -> np.ndarray:
+        return W
 
 
 BP = BackPropagation("bp", symmetric=True, feedback_rate=1.0)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from netsim.layers import Weighted
 
 
@@ -35,5 +37,9 @@ class Protocol:
         for layer in layers:
             layer.separate()
 
+    def derived(self, layer: Weighted, W: np.ndarray) -> np.ndarray | None:
+        """R of a layer with these weights W, where R is a function of W; here None: it is not."""
+        return None
+
     def follow(self, layers: Sequence[Weighted]) -> None:
-        """Let R follow W after an update, where it is a function of W. Here: it is none."""
+        """Let R follow W after an update, where it is a function of W and an array of its own."""

@@ -40,10 +40,13 @@ class SignSymmetry(Protocol):
             layer.R_mask = layer.W_mask
         self.follow(layers)
 
+    def derived(self, layer: Weighted, W: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        R = np.sign(W, out=out)
+        return np.multiply(R, np.float32(scale(layer)), out=R)
+
     def follow(self, layers: Sequence[Weighted]) -> None:
         for layer in layers:
-            np.sign(layer.W, out=layer.R)
-            np.multiply(layer.R, np.float32(scale(layer)), out=layer.R)
+            self.derived(layer, layer.W, out=layer.R)
 
 
 SIGN_SYMMETRY = SignSymmetry("sign-symmetry", feedback_rate=0.0)

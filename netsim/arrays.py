@@ -27,7 +27,9 @@ def check_images(images, input_shape: tuple[int, int, int]) -> np.ndarray:
         with np.errstate(over="ignore"):
             images = images.astype(np.float32)
     # a sum is finite only if all pixels are (or it overflows: then look closely)
-    if not np.isfinite(np.sum(images, dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(images)
+    if not np.isfinite(total):
         bad = np.argwhere(~np.isfinite(images))
         if len(bad):
             place = tuple(int(index) for index in bad[0])

@@ -13,7 +13,7 @@ from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
 from netsim.kernels.layouts import copy
 from netsim.kernels.tile import COLUMNS, SATURATE
 from netsim.kernels.units import saturated
-from netsim.kernels.vectors import FLOAT, VECTOR, Lanes, function, number, splat
+from netsim.kernels.vectors import CODE, FLOAT, INT, VECTOR, Lanes, function, number, pointers, splat
 
 #: Units of a block: their weights to a few vectors of columns stay in the second cache.
 BLOCK = 64
@@ -23,6 +23,8 @@ _VECTORS = 8
 
 #: Lanes of a dot product: the same on every machine, and so are its bits.
 _DOT = 16
+_LANE_0 = ir.Constant(CODE, 0)
+_ALL_LANE_0 = ir.Constant(ir.VectorType(CODE, _DOT), None)
 
 
 def _make_combination(vectors: int):
@@ -66,52 +68,71 @@ def _make_combination(vectors: int):
 _one, _two, _three, _four, _five, _six, _seven, _eight = (_make_combination(v) for v in range(1, _VECTORS + 1))
 
 
-@intrinsic
-def _dot(typing, a, b, a_at, b_at, length):
-    """sum of a[a_at + k] * b[b_at + k]: four sums of 16 lanes, then their lanes, in a fixed order."""
+def _make_dots(rows: int):
+    """Dot products of one vector with so many rows of a matrix."""
 
-    def generate(context, builder, signature, values):
-        a, b = (
-            context.make_array(kind)(context, builder, value).data
-            for kind, value in zip(signature.args[:2], values[:2], strict=True)
-        )
-        a, b, length = builder.gep(a, [values[2]]), builder.gep(b, [values[3]]), values[4]
-        wide = ir.VectorType(FLOAT, _DOT)
-        multiply_add = function(builder, f"llvm.fmuladd.v{_DOT}f32", wide, [wide] * 3)
-        zero = ir.Constant(wide, None)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in range(4)]
+    @intrinsic
+    def dots(typing, out, vector, matrix, entries, first, out_at, vector_at, length):
+        """out[out_at + e] = sum of vector[vector_at + k] * matrix[e * length + k] over k < length, for the entries e
+        from ``first`` on. Two sums of 16 lanes each, then their lanes, in a fixed order.
+        """
 
-        def add(total, at):
-            x, y = (
-                builder.load(builder.bitcast(builder.gep(base, [at]), wide.as_pointer()), align=4) for base in (a, b)
-            )
-            builder.store(builder.call(multiply_add, [x, y, builder.load(total)]), total)
+        def generate(context, builder, signature, values):
+            out, vector, matrix, entries = pointers(context, builder, signature, values, 4)
+            first, out_at, vector_at, length = values[4:]
+            wide = ir.VectorType(FLOAT, _DOT)
+            multiply_add = function(builder, f"llvm.fmuladd.v{_DOT}f32", wide, [wide] * 3)
+            zero, vector = ir.Constant(wide, None), builder.gep(vector, [vector_at])
+            units = [
+                builder.sext(builder.load(builder.gep(entries, [builder.add(first, number(row))])), INT)
+                for row in range(rows)
+            ]
+            bases = [builder.gep(matrix, [builder.mul(unit, length)]) for unit in units]
+            sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(2)] for _ in range(rows)]
 
-        whole = builder.mul(builder.sdiv(length, number(4 * _DOT)), number(4 * _DOT))
-        vectors = builder.mul(builder.sdiv(length, number(_DOT)), number(_DOT))
-        with cgutils.for_range_slice(builder, number(0), whole, number(4 * _DOT), length.type) as (at, _):
-            for place in range(4):
-                add(sums[place], builder.add(at, number(place * _DOT)))
-        with cgutils.for_range_slice(builder, whole, vectors, number(_DOT), length.type) as (at, _):
-            add(sums[0], at)
-        total = builder.fadd(
-            builder.fadd(builder.load(sums[0]), builder.load(sums[1])),
-            builder.fadd(builder.load(sums[2]), builder.load(sums[3])),
-        )
-        half = _DOT // 2
-        while half:
-            order = [lane + half if lane < half else lane for lane in range(_DOT)]
-            order = ir.Constant(ir.VectorType(ir.IntType(32), _DOT), order)
-            total = builder.fadd(total, builder.shuffle_vector(total, zero, order))
-            half //= 2
-        result = cgutils.alloca_once_value(builder, builder.extract_element(total, ir.Constant(ir.IntType(32), 0)))
-        scalar = function(builder, "llvm.fmuladd.f32", FLOAT, [FLOAT] * 3)
-        with cgutils.for_range_slice(builder, vectors, length, number(1), length.type) as (at, _):
-            x, y = builder.load(builder.gep(a, [at])), builder.load(builder.gep(b, [at]))
-            builder.store(builder.call(scalar, [x, y, builder.load(result)]), result)
-        return builder.load(result)
+            def load(base, at, mask=None):
+                pointer = builder.bitcast(builder.gep(base, [at]), wide.as_pointer())
+                if mask is None:
+                    return builder.load(pointer, align=4)
+                align, name = ir.Constant(ir.IntType(32), 4), f"llvm.masked.load.v{_DOT}f32.p0"
+                kinds = [pointer.type, align.type, mask.type, wide]
+                return builder.call(function(builder, name, wide, kinds), [pointer, align, mask, zero])
 
-    return types.float32(a, b, types.int64, types.int64, types.int64), generate
+            def add(place, at, mask=None):
+                x = load(vector, at, mask)
+                for base, totals in zip(bases, sums, strict=True):
+                    total = builder.call(multiply_add, [x, load(base, at, mask), builder.load(totals[place])])
+                    builder.store(total, totals[place])
+
+            pairs = builder.mul(builder.sdiv(length, number(2 * _DOT)), number(2 * _DOT))
+            whole = builder.mul(builder.sdiv(length, number(_DOT)), number(_DOT))
+            with cgutils.for_range_slice(builder, number(0), pairs, number(2 * _DOT), INT) as (at, _):
+                add(0, at)
+                add(1, builder.add(at, number(_DOT)))
+            with builder.if_then(builder.icmp_signed("<", pairs, whole)):
+                add(0, pairs)
+            with builder.if_then(builder.icmp_signed("<", whole, length)):
+                ramp = ir.Constant(ir.VectorType(INT, _DOT), [number(lane) for lane in range(_DOT)])
+                left = builder.insert_element(ir.Constant(ramp.type, ir.Undefined), builder.sub(length, whole), _LANE_0)
+                left = builder.shuffle_vector(left, ir.Constant(ramp.type, ir.Undefined), _ALL_LANE_0)
+                add(1, whole, builder.icmp_signed("<", ramp, left))
+            for unit, totals in zip(units, sums, strict=True):
+                total, half = builder.fadd(builder.load(totals[0]), builder.load(totals[1])), _DOT // 2
+                while half:
+                    order = [lane + half if lane < half else lane for lane in range(_DOT)]
+                    order = ir.Constant(ir.VectorType(CODE, _DOT), order)
+                    total = builder.fadd(total, builder.shuffle_vector(total, zero, order))
+                    half //= 2
+                target = builder.gep(out, [builder.add(out_at, unit)])
+                builder.store(builder.extract_element(total, _LANE_0), target)
+            return context.get_dummy_value()
+
+        return types.void(out, vector, matrix, entries, *[types.int64] * 4), generate
+
+    return dots
+
+
+_four_dots, _one_dot = _make_dots(4), _make_dots(1)
 
 
 @compiled
@@ -212,9 +233,13 @@ def sparse_feedback(below, b_image, b_origin, own, o_image, R, lists, starts, n_
     for block in range(blocks):
         for image in range(first, last):
             mark, base = image * (blocks + 1) + block, image * n_in
-            for place in range(base + starts[mark], base + starts[mark + 1]):
-                unit = np.int64(lists[place])
-                below[image * b_image + b_origin + unit] = _dot(own, R, image * o_image, unit * n_out, n_out)
+            place, end = base + np.int64(starts[mark]), base + np.int64(starts[mark + 1])
+            while place + 4 <= end:
+                _four_dots(below, own, R, lists, place, image * b_image + b_origin, image * o_image, n_out)
+                place += 4
+            while place < end:
+                _one_dot(below, own, R, lists, place, image * b_image + b_origin, image * o_image, n_out)
+                place += 1
 
 
 @compiled

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.kernels.jit import compiled
+from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
 from netsim.kernels.layouts import copy, transpose
 from netsim.kernels.tile import COLUMNS
+from netsim.kernels.vectors import INT, MASK, VECTOR, constant, function, number, over_lanes, pointers, splat
 
 
 @compiled
@@ -75,21 +76,71 @@ def pack_panels(panels, W, first, last, j_from, j_to, n_out):
                 panels[at + j] = np.float32(0)
 
 
+@intrinsic
+def _add_up(typing, total, parts, number_parts, size, at, length):
+    """total[at + i] = parts[at + i] + parts[size + at + i] + ..., one after another, for i < length."""
+
+    def generate(context, builder, signature, values):
+        total, parts = pointers(context, builder, signature, values, 2)
+        number_parts, size, at, length = values[2:]
+        added = cgutils.alloca_once(builder, VECTOR)
+
+        def body(lanes, offset):
+            place = builder.add(at, offset)
+            builder.store(lanes.load(builder.gep(parts, [place])), added)
+            with cgutils.for_range_slice(builder, number(1), number_parts, number(1), INT) as (part, _):
+                one = lanes.load(builder.gep(parts, [builder.add(place, builder.mul(part, size))]))
+                builder.store(builder.fadd(builder.load(added), one), added)
+            lanes.store(builder.load(added), builder.gep(total, [place]))
+
+        over_lanes(builder, length, body)
+        return context.get_dummy_value()
+
+    return types.void(total, parts, *[types.int64] * 4), generate
+
+
+@intrinsic
+def _add_scaled(typing, weights, increment, rate, at, length):
+    """weights[at + i] += rate * increment[at + i] where the increment is not 0, for i < length."""
+
+    def generate(context, builder, signature, values):
+        weights, increment = pointers(context, builder, signature, values, 2)
+        rate, at, length = values[2:]
+        any_lane = function(builder, f"llvm.vector.reduce.or.v{LANES}i1", ir.IntType(1), [MASK])
+
+        def body(lanes, offset):
+            place = builder.add(at, offset)
+            change = lanes.load(builder.gep(increment, [place]))
+            changes = builder.fcmp_unordered("!=", change, constant(0.0))
+            with builder.if_then(builder.call(any_lane, [changes])):
+                target = builder.gep(weights, [place])
+                before = lanes.load(target)
+                after = builder.fadd(before, builder.fmul(splat(builder, rate), change))
+                lanes.store(builder.select(changes, after, before), target)
+
+        over_lanes(builder, length, body)
+        return context.get_dummy_value()
+
+    return types.void(weights, increment, types.float32, types.int64, types.int64), generate
+
+
 @compiled
-def add_parts(total, parts, number, size, first, last):
+def add_parts(total, parts, number_parts, size, first, last):
     """total = parts[0] + parts[1] + ... in that order, entries ``first`` to ``last`` - 1; parts lie ``size`` apart."""
-    for i in range(first, last):
-        total[i] = parts[i]
-    for part in range(1, number):
-        for i in range(first, last):
-            total[i] += parts[part * size + i]
+    _add_up(total, parts, number_parts, size, first, last - first)
 
 
 @compiled
 def update(weights, increment, rate, keep, first, last):
-    """weights = keep * weights + rate * increment (section 3.1; ``keep`` = 1 - step size * decay)."""
-    for i in range(first, last):
-        weights[i] = keep * weights[i] + rate * increment[i]
+    """weights = keep * weights + rate * increment (section 3.1; ``keep`` = 1 - step size * decay).
+
+    A weight that keeps its size and has no increment is not touched.
+    """
+    if keep == 1:
+        _add_scaled(weights, increment, rate, first, last - first)
+    else:
+        for i in range(first, last):
+            weights[i] = keep * weights[i] + rate * increment[i]
 
 
 @compiled

@@ -17,7 +17,7 @@ class Drop(Layer):
         """The layer's units, with room for their masks (uint8); every unit is kept until `draw` says otherwise."""
         own = super().activity(images, border, parents)
         own.kept = np.ones(images * self.units, np.uint8)
-        own.lists = None
+        own.lists = own.drawn = None
         self.draw(own, "off", np.uint64(0), 0)
         return own
 
@@ -27,12 +27,13 @@ class Drop(Layer):
         ``mode``: "sample", a mask for each image, drawn when the image arrives; "batch", one for all of them;
         "off": every unit is kept and nothing is scaled.
         """
+        before, own.drawn = own.drawn, (mode, stream)
         own.stream, own.first_unit = stream, offset * self.units
         own.kept_image = self.units if mode == "sample" else 0
         own.scale = np.float32(1) if mode == "off" else np.float32(1 / (1 - self.spec.fraction))
         own.fraction = 0.0 if mode == "off" else self.spec.fraction
         own.limit = chance.threshold(own.fraction)
-        if mode != "sample":
+        if mode != "sample" and before != own.drawn:
             chance.kept_units(own.kept, stream, own.limit, 0, 0, self.units)
             own.kept_units = np.flatnonzero(own.kept[: self.units])
 

@@ -26,6 +26,11 @@ class Full(Weighted):
     def __init__(self, place: Place, slope: float = 1.0):
         self.n_in, self.n_out = units(place.below), units(place.shape)
         super().__init__(place, slope, (self.n_in, self.n_out), (self.n_in, self.n_out))
+        #: units that a whole batch keeps, and their weights in panels, for the step at hand
+        self.packed: tuple[np.ndarray, np.ndarray] | None = None
+
+    def prepare(self, workers: Workers, feedback: bool) -> None:
+        self.packed = None
 
     def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:
         """The layer's units; a layer below that drops units is asked to list the ones it keeps."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.kernels.memory import empty
-from netsim.kernels.products import COLUMNS, STORE, products
+from netsim.kernels.products import COLUMNS, STORE, Product, products
 from netsim.kernels.sparse import (
     BLOCK,
     gather_units,
@@ -27,6 +27,10 @@ from netsim.layers.layer import EMPTY, Downward
 #: Fraction of dropped units from which leaving them out pays: where each image keeps its own, and where all keep the
 #: same ones.
 WORTHWHILE_BY_IMAGE, WORTHWHILE_BY_BATCH = 0.7, 0.5
+
+
+#: Rows of an increment that a cache holds.
+_ROWS = 96
 
 
 class KeptLists:
@@ -91,14 +95,21 @@ class ByBatch:
         self.series = np.arange(images, dtype=np.int64) * len(kept)
         self.zero = np.zeros(1, np.int64)
 
+    def _gather(self, below: Activity, span: Span) -> None:
+        """The activity of the kept units, side by side."""
+        span.workers.run_each(
+            lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, self.kept, a, b), span.last
+        )
+
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
         full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
         count, number = len(kept), -(-full.n_out // COLUMNS)
-        panels = empty(number * count * COLUMNS)
-        workers.run(lambda a, b: pack_rows(panels, W, kept, full.n_out, a, b), number)
-        workers.run(
-            lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, kept, a, b), span.last
-        )
+        if full.packed is None or full.packed[0] is not kept:  # once a step, for all of its chunks
+            panels = empty(number * count * COLUMNS)
+            workers.run_each(lambda a, b: pack_rows(panels, W, kept, full.n_out, a, b), number)
+            full.packed = (kept, panels)
+        panels = full.packed[1]
+        self._gather(below, span)
 
         def task(first: int, last: int) -> None:
             products(
@@ -112,17 +123,19 @@ class ByBatch:
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         full, kept = self.full, self.kept
         if fresh:
-            span.workers.run(lambda a, b: increment[a:b].fill(0), increment.size, 1 << 16)
-        rows = kept * full.n_out
+            span.workers.run_each(lambda a, b: increment[a:b].fill(0), increment.size)
+        self._gather(below, span)
+        product = Product(
+            increment, increment, self.compact, own.values, kept * full.n_out, np.arange(len(kept)),
+            self.zero, self.zero, self.zero, full.n_out,
+            span.last, 1, len(kept), 0, own.image, 0, COLUMNS, int(not fresh), STORE, full.slope,
+        )  # fmt: skip
 
         def task(first: int, last: int) -> None:
-            products(
-                increment, increment, below.values, own.values, rows, kept, self.zero, self.zero + below.origin,
-                self.zero, 0, 1, first, last, 0, full.n_out,
-                span.last, 1, below.image, 0, own.image, 0, COLUMNS, int(not fresh), STORE, full.slope,
-            )  # fmt: skip
+            for row in range(first, last, _ROWS):  # their part of the increment stays in the cache
+                product.run_block(0, 1, row, min(row + _ROWS, last), 0, full.n_out)
 
-        span.workers.run(task, len(kept), 12)
+        span.workers.run_each(task, len(kept))
 
     def feedback(self, own: Activity, down: Downward, span: Span) -> None:
         full, kept, below, R, workers = self.full, self.kept, down.activity, self.full.R.reshape(-1), span.workers

@@ -3,8 +3,8 @@
     python tests/cuda_ptx.py [PTXAS]
 
 prints one line of JSON for each kernel, tile and compute capability: name, registers and spilled bytes (where ptxas is
-given), multiply-adds, and whether sums of a tile fell out of the registers. Run as a program: the stand-ins below
-replace the arrays of the whole process.
+given), multiply-adds, and whether sums of a tile fell out of the registers. Exits with 77 where there is no compiler
+(NVVM, of numba-cuda[cu12]). Run as a program: the stand-ins below replace the arrays of the whole process.
 """
 
 import json
@@ -18,7 +18,7 @@ import numpy as np
 
 import netsim.cuda.jit as jit
 
-CAPABILITIES = ((8, 0), (9, 0))
+CAPABILITIES = ((7, 5), (9, 0))
 launched = {}
 
 
@@ -41,15 +41,19 @@ jit.Kernel.launch = record
 jit.upload, jit.fetch = upload, lambda array, number=None: array[:number].copy()
 jit.empty = jit.zeros = lambda number, dtype=np.float32: np.zeros(number, dtype)
 
+#: Of layers that every tile is the best for, among them.
 NETS = (
     "conv 8 5x5; maxpool 3; drop .5; conv 40 3x3; conv 40 3x3; sum; untied 5 3x3; full 9; output",
     "conv 200 1x1; conv 70 3x3; full 1000; output",
+    "conv 32 5x5; conv 32 3x3; output",
 )
 
 
 def launch_all() -> None:
     import netsim
+    from netsim.cuda.learner import CudaLearner
     from netsim.cuda.trainer import CudaTrainer
+    from netsim.data.dataset import Split
 
     for net in NETS:
         for options in ({}, {"loss": "softmax"}, {"tiled": False}, {"protocol": "sign-symmetry"}, {"protocol": "dfa"}):
@@ -58,6 +62,10 @@ def launch_all() -> None:
                 trainer = CudaTrainer(network, **options)
                 images = np.zeros((200, 12, 12, 3), np.float32)
                 trainer.step(images, np.zeros(200, int))
+    for dtype in (np.uint8, np.float32):
+        learner = CudaLearner(trainer, Split(images[:4].astype(dtype), np.zeros(4, int)), 2)
+        learner.begin_epoch(np.arange(4))
+        learner.learn(0, 2)
 
 
 def compiled(ptxas: str | None):
@@ -66,7 +74,13 @@ def compiled(ptxas: str | None):
     for kernel, kinds, threads in launched.values():
         for capability in CAPABILITIES:
             ptx, _ = cuda.compile_ptx(kernel.function, kinds, cc=capability)
-            found = {"kernel": kernel.name, "threads": threads, "capability": capability, "types": str(kinds)}
+            found = {
+                "kernel": kernel.name,
+                "file": kernel.function.__module__,
+                "threads": threads,
+                "capability": capability,
+                "types": str(kinds),
+            }
             found |= {"multiply_adds": ptx.count("fma.rn.f32"), "local": "__local_depot" in ptx}
             found |= {"shared_at_once": ptx.count("ld.shared.v4"), "shared_singly": ptx.count("ld.shared.f32")}
             found["atomics"] = len(re.findall(r"\b(?:atom|red)\.", ptx))
@@ -82,7 +96,24 @@ def compiled(ptxas: str | None):
             yield found
 
 
+def declared() -> set[tuple[str, str]]:
+    """(module, name) of every kernel of the package, but for the tiles, which are made as they are needed."""
+    from netsim.cuda import pools, products, units
+
+    modules = (pools, products, units)
+    return {(m.__name__, name) for m in modules for name, k in vars(m).items() if isinstance(k, jit.Kernel)}
+
+
 if __name__ == "__main__":
+    try:
+        from numba import cuda
+
+        cuda.compile_ptx(lambda: None, (), cc=CAPABILITIES[0])
+    except Exception as error:
+        print(f"no compiler: {str(error).splitlines()[0]}", file=sys.stderr)
+        sys.exit(77)
     launch_all()
+    missing = declared() - {(k.function.__module__, k.name) for k, _, _ in launched.values()}
+    assert not missing, f"never launched: {missing}"
     for one in compiled(*sys.argv[1:] or [None]):
         print(json.dumps(one), flush=True)

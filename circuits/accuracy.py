@@ -34,17 +34,17 @@ NOISY = {  # (h, u) or (x, teacher) of the circuits in which spiking noise is me
 WINDOW = 3  # time constants at the end of the feedback phase over which a noisy output is compared
 
 
-def plane(columns: int = 61, rows: int = 41) -> tuple[np.ndarray, np.ndarray]:
+def plane(columns: int = 121, rows: int = 41) -> tuple[np.ndarray, np.ndarray]:
     """Inputs h in [-3, 3] and u in [-2, 2] outside the bands around the thresholds, two flat arrays."""
     h, u = (values.ravel() for values in np.meshgrid(np.linspace(-3, 3, columns), np.linspace(-2, 2, rows)))
-    outside = np.abs(np.abs(h) - 1) >= BAND
+    outside = np.abs(np.abs(h) - 1) >= BAND - 1e-9
     return h[outside], u[outside]
 
 
 def line(points: int = 241) -> tuple[np.ndarray, np.ndarray]:
     """Inputs x in [-3, 3] outside the bands, for the own class (teacher 1) and another (-1), two flat arrays."""
     x = np.linspace(-3, 3, points)
-    x = x[np.abs(np.abs(x) - 1) >= BAND]
+    x = x[np.abs(np.abs(x) - 1) >= BAND - 1e-9]
     return np.tile(x, 2), np.repeat([1.0, -1.0], len(x))
 
 

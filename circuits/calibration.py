@@ -27,7 +27,7 @@ from circuits.spiking import SpikingParameters
 
 FORMAT = "netsim circuit calibration"
 SETTLED = 0.05  # share of the way that is left when an activity counts as settled
-SPANS = (0.2, 0.04, 0.008)  # half widths of the sweeps around a threshold, each finer than the one before
+WIDEST, FINEST = 0.2, 0.008  # half widths of the first sweep around a threshold and of the last
 POINTS = 21  # inputs in a sweep
 OPEN = (-0.8, -0.4, 0.1, 0.4, 0.8)  # inputs at which a gate is open, and each teacher line
 SHUT = (-3.0, -2.0, -1.5, 1.5, 2.0, 3.0)  # and at which a gate is shut
@@ -140,18 +140,19 @@ def calibrate(
 
 def _threshold(respond: Callable[..., Response], parameters: Parameters, units: int, trials: int) -> Threshold:
     """Sweep the input around both thresholds, finer and finer until the sweep resolves them."""
-    found = None
-    for span in SPANS:
-        centre = parameters.upper if found is None else 1 + found.bias
+    found, centre, span = None, parameters.upper, WIDEST
+    while True:
         finer, whole = _sweep(respond, centre, span, units, trials)
         if not whole:
             break
-        found = finer
-        if math.hypot(found.width, found.spread) > found.resolution:
+        found, centre = finer, 1 + finer.bias
+        narrower = max(span / 5, FINEST, 5 * math.hypot(finer.width, finer.spread))
+        if narrower > span / 2:
             break
+        span = narrower
     if found is None:
         raise ParameterError(
-            f"a threshold lies farther than {SPANS[0]:g} from {parameters.upper:g}: "
+            f"a threshold lies farther than {WIDEST:g} from {parameters.upper:g}: "
             f"phases of {parameters.phase_over_tau:g} tau are too short for the comparators"
         )
     return found

@@ -46,7 +46,8 @@ def respond(
     """Run independent comparators, one phase for each column of `drive`.
 
     drive (n, phases) float, no unit: the drive of each comparator in each phase; reset (phases,) 0 or 1.
-    Its level is `parameters.upper`. Errors: CircuitError for shapes that do not fit, drives that are not finite.
+    Its level is `parameters.upper`. Warns (ShortPhaseWarning) where a phase is too short to reach it.
+    Errors: CircuitError for shapes that do not fit, drives that are not finite.
     """
     parameters = parameters or Parameters()
     drive, reset = np.atleast_2d(as_array("drive", drive)), as_array("reset", reset)
@@ -55,6 +56,7 @@ def respond(
     if not np.isin(reset, (0, 1)).all():
         raise ParameterError("reset must be 0 or 1 in each phase")
     equations = comparator_equations("up") + Equations("drive_up : 1\nreset : 1 (shared)")
+    parameters.warn_if_short(0.0)
     rows = {"drive_up": drive.T, "reset": reset}
     with code_target(target):
         group = NeuronGroup(

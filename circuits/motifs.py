@@ -177,7 +177,7 @@ def _respond(
             f"an activity of {largest:.3g} is above largest = {how.spiking.largest:g}, which populations are fitted to "
             f"carry: expect errors up to {largest - how.spiking.largest:.2g}",
             RangeWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     attach = None
     traced = ["r", *inputs, "fired_up", "fired_low", "ff", "fb", "reset"]

@@ -175,7 +175,7 @@ class Parameters:
         if acting > 1 + BAND:
             warnings.warn(
                 f"phase = {self.phase!s} is too short for the comparators: thresholds act as if they were {acting:.3g} "
-                f"times as large; expect inputs between to be answered as if the gate were open",
+                f"times as large; expect inputs in between to count as below them",
                 ShortPhaseWarning,
                 stacklevel=stacklevel,
             )

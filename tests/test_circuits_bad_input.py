@@ -108,6 +108,10 @@ def test_comparators_too_slow_for_the_phase_warn_with_the_threshold_that_acts():
     with pytest.warns(ShortPhaseWarning, match=f"thresholds act as if they were {acting:.3g} times as large"):
         response = respond_threshold([acting - 0.02, acting + 0.02], [1.0, 1.0], slow)
     np.testing.assert_allclose(response.output[0], [1, 0], rtol=0, atol=1e-3)
+    with pytest.warns(ShortPhaseWarning, match="too short for the comparators") as caught:
+        trace = comparator.respond([[acting - 0.02], [acting + 0.02]], [0], slow)
+    assert trace.fired[:, -1].tolist() == [0, 1]
+    assert {w.filename for w in caught if w.category is ShortPhaseWarning} == {__file__}
 
 
 def test_short_phases_warn_with_the_error_that_comes():

@@ -22,7 +22,7 @@ from netsim.layers import Downward, Layer
 _CHUNK_BYTES = 32 << 20
 
 #: Images that a thread takes through a stage at once.
-_BLOCK = 8
+_BLOCK = 16
 
 
 class Workspace:

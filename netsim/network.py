@@ -307,6 +307,8 @@ def load(path: str | os.PathLike) -> Network:
             **description["options"],
         )
         net.restore(state)
+    except DataError:
+        raise
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise DataError(f"{path} cannot be read as a net: {error}") from None
     return net

@@ -140,7 +140,8 @@ class _Layer:
             self.take()
             token = self.look()
         if token.lower() != "stride":
-            raise self.expected(f"'stride' ({_GRAMMAR['maxpool']})", token)
+            near = nearest(token[:40], ("stride",)) if len(token) > 1 else ""
+            raise self.fail(f"expected 'stride' ({_GRAMMAR['maxpool']}), found {shown(token or 'nothing')}{near}")
         self.take()
         return Maxpool(window, self.whole("maxpool", "the stride", MAX_SIDE))
 

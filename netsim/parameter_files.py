@@ -29,10 +29,8 @@ UNUSED = {
     "SDS": "statistics of the untied weights",
     "shift": "random shifts of the training images",
     "saturation": "random color saturation of the training images",
-    "b_nonlin_scale": "feedback that is scaled and clipped",
     "by_class": "one class at a time",
     "one_class": "training on one class alone",
-    "sym": "R updated with the positive part of x (where False)",
 }
 #: Keys of the second phase, in which tied layers become untied copies and training goes on.
 UNTIED_PHASE = (
@@ -54,9 +52,9 @@ LAYER_KEYS = {
 class ParameterFile:
     """What a parameter file says, in this package's words.
 
-    ``options`` may hold seed, epochs, data, batch, step_size, loss, mu (None: 1/(C-1)), protocol,
-    feedback_rate, connectivity, slope, train_images, validation; and ``untied_phase``, a dict with
-    untie, freeze and reinit (tuples of layer names) and those options that differ in that phase.
+    ``options`` may hold seed, epochs, data, batch, step_size, loss, mu (None: 1/(C-1)), protocol, feedback_rate,
+    connectivity, slope, train_images, validation, feedback_clip, feedback_input; and ``untied_phase``, a dict with untie,
+    freeze and reinit (tuples of layer names) and those options that differ in that phase.
     ``names`` gives the name here of each of the file's layers. ``warnings`` are single lines.
     """
 
@@ -123,14 +121,11 @@ def read(text: str) -> ParameterFile:
     options = training_options(values, (final.line, final.values["num_units"]), warnings)
     if "sparse" in values:
         options["untied_phase"] = untied_phase(values, names)
-        warnings.append(
-            "the untied phase (sparse) is a run of its own, which starts from the first one's weights"
-        )
+        warnings.append("the untied phase (sparse) is a run of its own, which starts from the first one's weights")
     idle = [key for key in values if key in UNTIED_PHASE] if "sparse" not in values else []
     for key, asks in UNUSED.items():
         if key in values:
-            off = values[key][1] in ("True", "1", "1.") if key == "sym" else not truth(values[key][1])
-            if off:
+            if not truth(values[key][1]):
                 idle.append(key)
             else:
                 warnings.append(f"line {values[key][0]}: {key} is not used: {asks}")

@@ -66,6 +66,14 @@ def _data(key: str, line: int, text: str) -> str:
     return DATA_SETS[text]
 
 
+def _clip(key: str, line: int, text: str) -> float | None:
+    return _positive(key, line, text) if truth(text) else None
+
+
+def _input(key: str, line: int, text: str) -> str:
+    return "x" if truth(text) else "positive"
+
+
 def _loss(key: str, line: int, text: str) -> str:
     return "hinge" if truth(text) else "softmax"
 
@@ -104,6 +112,8 @@ OPTIONS: dict[str, tuple[str, Callable[[str, int, str], Any]]] = {
     "off_class_fac": ("mu", _off_class),
     "force_global_prob": ("protocol", _protocol),
     "nonlin_scale": ("slope", _positive),
+    "b_nonlin_scale": ("feedback_clip", _clip),
+    "sym": ("feedback_input", _input),
     "num_train": ("train_images", _COUNT),
     "nval": ("validation", _integer(0, 10**9)),
 }
@@ -132,10 +142,28 @@ def training_options(values: dict[str, Value], final: Value, warnings: list[str]
         factor = options.pop("mu")
         if options["loss"] == "hinge":
             options["mu"] = None if factor == 1.0 else factor / max(classes - 1, 1)
+    _variants(options, values, warnings)
     if options.get("protocol") == "bp" and options["connectivity"] < 1.0:
         options["connectivity"] = 1.0
         warnings.append("the author's code thins no connections under back-propagation: connectivity is 1")
     return options
+
+
+def _variants(options: dict[str, Any], values: dict[str, Value], warnings: list[str]) -> None:
+    """Keep the switches that the paper does not describe where they change something; say how they are read."""
+    clip, learns = options.pop("feedback_clip", None), options.pop("feedback_input", "x")
+    if clip is not None:
+        options["feedback_clip"] = clip
+        warnings.append(
+            f"line {values['b_nonlin_scale'][0]}: b_nonlin_scale is read as --feedback-clip {clip:g}: a signal u that "
+            f"arrives becomes clip({clip:g} u, -1, 1)"
+        )
+    if learns == "positive":
+        still = options.get("protocol", "urfb") != "urfb"
+        if still:
+            warnings.append(f"line {values['sym'][0]}: sym is without effect where R does not learn")
+        else:
+            options["feedback_input"] = learns
 
 
 def untied_phase(values: dict[str, Value], names: dict[str, str]) -> dict[str, Any]:

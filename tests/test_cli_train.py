@@ -117,6 +117,33 @@ def test_an_authors_parameter_file(data, capsys):
     assert (written["protocol"], written["step_size"], written["slope"]) == ("frfb", 0.05, 0.5)
 
 
+def test_the_untied_phase_of_a_parameter_file_is_a_run_that_is_named(data, capsys):
+    Path("two.txt").write_text(
+        "seed:7\nnum_epochs:1\ndata_set:cifar10\nbatch_size:8\nhinge:True\nforce_global_prob:(1.,1.)\n"
+        "nonlin_scale:.5\nsparse:conv1R\nnon_trainable:conv0R\nre_randomize:conv1R,densf\nnum_epochs_sparse:2\n"
+        "sparse_batch_size:4\nsparse_step_size:.05\nsparse_global_prob:(1.,0.)\nshift:3\nname:input1\n"
+        "name:conv0R;num_filters:4;filter_size:(3,3);non_linearity:tanh;parent:input1\n"
+        "name:conv1R;num_filters:3;filter_size:(3,3);non_linearity:tanh;parent:conv0R\n"
+        "name:densf;num_units:10;parent:conv1R;final:final\n"
+    )
+    assert run(["train", "two.txt", "--data", data, "--out", "first", "--preset", "author"]) == 0
+    captured = capsys.readouterr()
+    command = (
+        "netsim train --from first --checkpoint last --untie conv2 --freeze conv1 --reinit conv2,output --epochs 2 "
+        "--batch 4 --step-size 0.05 --protocol frfb --connectivity 1"
+    )
+    assert captured.out.splitlines()[-1] == f"  {command}   # the file's untied phase"
+    notes = captured.err.splitlines()
+    assert f"netsim: note: then, for the untied phase: {command}" in notes
+    assert any("shift is not used" in note for note in notes) and len(notes) == 2
+    assert run([*command.split()[1:], "--out", "second"]) == 0
+    with open("second/run.toml", "rb") as file:
+        written = tomllib.load(file)
+    assert written["net"] == "conv 4 3x3; untied 3 3x3; output" and written["frozen"] == ["conv1"]
+    assert (written["protocol"], written["pool_ties"], written["batch"]) == ("frfb", "all", 4)
+    np.testing.assert_array_equal(*(netsim.load(f"{n}/last.safetensors")["conv1"].W for n in ("first", "second")))
+
+
 CALIBRATION = {
     "format": "netsim circuit calibration",
     "version": 1,

@@ -213,7 +213,7 @@ def test_specifications_check_their_numbers(make, part):
         ("conv 32 5x5; maxpol 3; output", ("layer 2, 'maxpol 3', column 14", "'maxpol'", "'maxpool'")),
         (
             "conv 32 5x5;\n  maxpool 3, strid 2; output",
-            ("layer 2,", "line 2, column 14", "'stride'", "'strid'"),
+            ("layer 2,", "line 2, column 14", "'stride'", "'strid' (did you mean 'stride'?)"),
         ),
         ("conv 32; output", ("layer 1, 'conv 32', column 8", "KxK", "nothing")),
         ("conv 32 5; output", ("layer 1,", "column 9", "KxK", "'5'")),

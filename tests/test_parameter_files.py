@@ -111,6 +111,22 @@ def test_the_second_number_chooses_the_protocol(pair, expected):
     assert {key: options[key] for key in ("protocol", "feedback_rate") if key in options} == expected
 
 
+def test_switches_that_the_paper_does_not_describe():
+    file = read(SIMPNET.replace("seed:45239", "sym:False\nb_nonlin_scale:.5\nby_class:1"))
+    assert (file.options["feedback_input"], file.options["feedback_clip"]) == ("positive", 0.5)
+    assert file.warnings[0].startswith("line 2: b_nonlin_scale is read as --feedback-clip 0.5: a signal u that arrives")
+    assert file.warnings[1] == "line 3: by_class is not used: one class at a time"
+    fixed = read(SIMPNET.replace("seed:45239", "sym:False").replace("(1.,1.)", "(1.,0.)"))
+    assert "feedback_input" not in fixed.options
+    assert fixed.warnings == ("line 1: sym is without effect where R does not learn",)
+    off = read(SIMPNET.replace("seed:45239", "sym:True\nb_nonlin_scale:0\nby_class:False"))
+    assert "feedback_input" not in off.options and "feedback_clip" not in off.options
+    assert off.warnings == ("not used, and without effect as set: by_class",)
+    for text in ("b_nonlin_scale:-1", "b_nonlin_scale:big"):
+        with pytest.raises(OptionError, match="line 1: b_nonlin_scale must be"):
+            read(SIMPNET.replace("seed:45239", text))
+
+
 @pytest.mark.parametrize(
     ("text", "loss"), [("True", "hinge"), ("1.", "hinge"), ("False", "softmax"), ("0", "softmax")]
 )

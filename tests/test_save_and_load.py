@@ -80,6 +80,7 @@ def test_a_file_that_cannot_be_loaded(tmp_path, damage):
     with pytest.raises(errors.DataError) as caught:
         netsim.load(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).count(str(path)) == 1  # told once, by us
 
 
 def test_a_folder_that_is_not_there(tmp_path):

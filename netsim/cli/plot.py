@@ -38,6 +38,8 @@ def plot(
         raise OptionError(
             f"--out {out}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}"
         )
+    if out is not None and not out.parent.is_dir():
+        raise OptionError(f"--out {out}: there is no folder {out.parent}")
     curves, folders = [], []
     for index, path in enumerate(run):
         folder = runs.find(path)

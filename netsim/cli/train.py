@@ -219,7 +219,7 @@ def _split(names: str) -> list[str]:
 def _start(given: dict, preset: str | None, inherited: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
     from netsim import configuration, inheritance, preparation, presets, runs
 
-    values, notices = {}, ()
+    values, notices, phase = {}, (), {}
     if inherited:
         values = _inherited(given, inherited, config)
     elif config is not None:
@@ -230,9 +230,12 @@ def _start(given: dict, preset: str | None, inherited: dict, out: Path | None, c
     if preset is not None:
         values.update(presets.preset(preset))
     if "net" in given:
-        values.pop("name", None)
+        for belongs_to_another in ("name", "source"):
+            values.pop(belongs_to_another, None)
         if _is_parameter_file(given["net"]):
-            options, notices = _parameter_file(given["net"])
+            options, notices, phase = _parameter_file(given["net"])
+            if preset is None:
+                notices = (*notices, "the paper's step, with the file's options: --preset author is that of its code")
             values, given = {**values, **options}, {k: v for k, v in given.items() if k != "net"}
     values = configuration.absolute_paths({**values, **given})
     prepared = preparation.prepare(configuration.build(values, names=OPTION_NAMES))
@@ -240,7 +243,7 @@ def _start(given: dict, preset: str | None, inherited: dict, out: Path | None, c
         inheritance.inherit(prepared.network, prepared.configuration.source)
     path = runs.new_path(prepared.configuration.run_name) if out is None else out
     with runs.create(path, prepared.configuration.to_toml()) as run:
-        return _train(prepared, run, quiet, notices)
+        return _train(prepared, run, quiet, notices, phase)
 
 
 def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
@@ -283,13 +286,16 @@ def _resume(
             # The tables of information stay those that the run began with.
             kept = {"resolved": old.resolved, "versions": old.versions}
             run.write_configuration(prepared.configuration.model_copy(update=kept).to_toml())
-        return _train(prepared, run, quiet, ())
+        return _train(prepared, run, quiet)
 
 
-def _train(prepared, run, quiet: bool, notices) -> int:
+def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) -> int:
     from netsim import progress, training
     from netsim.training_events import Notice
 
+    if phase:
+        later = f"{_second_phase(run.path, phase)}   # the file's untied phase"
+        notices = (*notices, f"then, for the untied phase: {later.partition('   #')[0]}")
     show = progress.watcher(prepared, quiet)
     with stop_on_signals() as stop, show:
         for notice in notices:
@@ -297,6 +303,8 @@ def _train(prepared, run, quiet: bool, notices) -> int:
         outcome = training.train(prepared, run, show, stop)
     progress.summary(prepared.configuration, run, outcome, quiet)
     if outcome.finished:
+        if phase and not quiet:
+            print(f"  {later}")
         return 0
     command = f"netsim train --resume {progress.quoted(run.path)}"
     print(f"stopped and saved; go on with: {command}", file=sys.stderr)
@@ -337,18 +345,29 @@ def _is_parameter_file(net: str) -> bool:
     return net.endswith(".txt") and "\n" not in net and "\0" not in net
 
 
-def _parameter_file(path: str) -> tuple[dict, tuple[str, ...]]:
-    """Options of an author's parameter file, and what is to be said about it."""
+def _parameter_file(path: str) -> tuple[dict, tuple[str, ...], dict]:
+    """Options of an author's parameter file, what is to be said about it, and the options of its untied phase."""
     from netsim import notation, parameter_files
 
     content = parameter_files.load(path)
     options = dict(content.options)
-    options.pop("untied_phase", None)  # a warning says that the second phase is a run of its own
-    if "validation_images" in options:
-        options["validation"] = options.pop("validation_images")
+    phase = options.pop("untied_phase", {})
     stem = "".join(c if c.isalnum() or c in "._+-" else "_" for c in Path(path).stem)[:60]
     options.update(net=notation.render(content.specs), name=stem or None)
-    return {key: value for key, value in options.items() if value is not None}, content.warnings
+    warnings = tuple(line for line in content.warnings if not (phase and line.startswith("the untied phase")))
+    return {key: value for key, value in options.items() if value is not None}, warnings, phase
+
+
+def _second_phase(run: Path, phase: dict) -> str:
+    """The command for a parameter file's untied phase, a run that starts from the last weights of ``run``."""
+    from netsim import progress
+
+    names = {**OPTION_NAMES, "untie": "--untie", "freeze": "--freeze", "reinit": "--reinit"}
+    words = []
+    for key, value in phase.items():
+        text = ",".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+        words += [names[key], text] if text else []
+    return " ".join(["netsim train --from", progress.quoted(run), "--checkpoint last", *words])
 
 
 #: Key of a configuration -> what the user typed.

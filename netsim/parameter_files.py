@@ -53,8 +53,8 @@ class ParameterFile:
     """What a parameter file says, in this package's words.
 
     ``options`` may hold seed, epochs, data, batch, step_size, loss, mu (None: 1/(C-1)), protocol, feedback_rate,
-    connectivity, slope, train_images, validation, feedback_clip, feedback_input; and ``untied_phase``, a dict with untie,
-    freeze and reinit (tuples of layer names) and those options that differ in that phase.
+    connectivity, slope, train_images, validation, feedback_clip, feedback_input; and ``untied_phase``, a dict with
+    untie, freeze and reinit (tuples of layer names) and those options that differ in that phase.
     ``names`` gives the name here of each of the file's layers. ``warnings`` are single lines.
     """
 

@@ -1,11 +1,13 @@
 """The batched event engine: out-of-phase reads drawn with the schedule's probabilities, at matrix-product speed.
 
-Each read sees each unit in a phase drawn from the probabilities of `netsim.events.probabilities`, by one random
-number a unit and presentation. The products are those of the phase-locked engine, over what was drawn. What is lost:
-that each unit reads at its own time (all units of a layer share one, drawn for every image and kind of event), that a
-signal can reach a feedforward read of its own presentation (it finds what the unit kept from before instead), and
-that events can fall into the next presentation. How near this comes to the exact engine is measured, not assumed:
-see docs/timing.md.
+Each read sees each unit in a phase drawn from the probabilities of `netsim.events.probabilities`, by two random
+numbers a unit and presentation: how late its feedforward arrival is, and its feedback. The products are those of the
+phase-locked engine, over what was drawn. A unit that arrives early reads early: where more than a few reads are out
+of phase, the units of a layer read in `drawn.PARTS` groups, each at a time of its own that fits its units' lateness;
+the products are cut accordingly (`netsim.events.parts`). What is lost: finer times than these groups (and one time an
+image and layer for plasticity), that a signal can reach a feedforward read of its own presentation (it finds what the
+unit kept from before instead), that events can fall into the next presentation, and that fixed delays of units stay.
+How near this comes to the exact engine is measured, not assumed: see docs/timing.md.
 
 A chunk of S images is S streams side by side: stream s shows part s of the batch, image after image, so that
 what a unit kept from before is that of the stream's last image.
@@ -13,43 +15,32 @@ what a unit kept from before is that of the stream's last image.
 
 from __future__ import annotations
 
+import copy as copies
 from collections.abc import Mapping
 
 import numpy as np
 
-from netsim.activity import Span
+from netsim.activity import Activity, Span
 from netsim.arrays import check_images, check_labels
 from netsim.engine import StepResult, Trainer
 from netsim.errors import ArrayError, OptionError
-from netsim.events.mixing import copy, draw_units, mix, strata, take_part
+from netsim.events import parts as cuts
+from netsim.events.drawn import Drawn, Reads, spread
 from netsim.events.presets import resolve
-from netsim.events.probabilities import STRATA, Phases, PhaseTable
+from netsim.events.probabilities import PhaseTable
 from netsim.events.schedule import Schedule
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
+from netsim.events.windows import Windows
 from netsim.events.wiring import plan
 from netsim.geometry import INPUT
 from netsim.kernels import chance
+from netsim.kernels.units import drop_feedforward
+from netsim.layers import Downward
 from netsim.network import Network, check_seed
 from netsim.workspace import Workspace, chunk_size
 
-_BLOCK = 4
-
-
-#: Parts of a layer's units, by their times, that read by products of their own ...
-_PARTS = 2
-
-#: ... where more than this share of their reads is out of phase; below, products for all of them are as good.
-_UNLIKE = 0.1
-
-_PRESENT = Phases.always(0.0, 1.0, 0.0)
-
-
-def _spread(span: Span, work) -> None:
-    """Call ``work`` for the images of a span: by all its workers, or, inside a thread, at once."""
-    if span.workers is None:
-        work(span)
-    else:
-        span.workers.run(lambda a, b: work(Span(span.first + a, span.first + b)), span.last - span.first, _BLOCK)
+#: Images that a thread works on at once.
+_BLOCK = 8
 
 
 class BatchedTrainer(Trainer):
@@ -91,16 +82,30 @@ class BatchedTrainer(Trainer):
         self.streams = streams
         self.timing_seed = self.seed if timing_seed is None else check_seed(timing_seed, "timing_seed")
         layout = plan(net.layers, net.input_shape).layout
-        self._place = {INPUT: -1, **{name: place for place, name in enumerate(layout.names)}}
-        self._table = PhaseTable(self.schedule, layout)
-        self._reads: dict[tuple[str, int, str], Phases] = {}
-        self._kept: dict[str, np.ndarray] = {}
+        place = {INPUT: -1, **{name: number for number, name in enumerate(layout.names)}}
+        readers = [layer for layer in net.layers if layer.kind != "drop"]
+        self._sources = {layer.name: self._populations_below(layer, place) for layer in readers}
+        sources = {reader: [name for name, _ in found] for reader, found in self._sources.items()}
+        table = PhaseTable(self.schedule, layout)
+        self._reads = Reads(table, sources, place, self._increments, net.layers[-1].name)
+        self._drawn: Drawn | None = None
         self._shown = 0
+
+    def _populations_below(self, layer, populations) -> list[tuple[str, list]]:
+        """What a layer reads: (population, the drops in between, from the layer downward), for each parent."""
+        found = []
+        for name in layer.parents:
+            drops = []
+            while name not in populations:
+                drops.append(self.net[name])
+                (name,) = drops[-1].parents
+            found.append((name, drops))
+        return found
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch; all streams start at rest."""
         super().begin_epoch(epoch)
-        self._kept, self._shown = {}, 0
+        self._drawn, self._shown = None, 0
 
     # -------------------------------------------------------------------------------------------- the batch
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
@@ -142,21 +147,13 @@ class BatchedTrainer(Trainer):
 
     def _prepare(self, batch: int) -> None:
         net = self.net
-        if not self._kept:
+        if self._drawn is None:
             self._make_room(min(self.streams or chunk_size(net.layers, net.input_shape, batch), batch))
         for layer in net.weighted:
             layer.prepare(self._workers, feedback=INPUT not in layer.parents)
-
-    def _make_room(self, streams: int) -> None:
-        """Streams at rest: what the units keep, their x and their signal, laid out as in the workspace."""
-        self._width = streams
-        self._space = Workspace(self.net.layers, self.net.input_shape, streams)
-        names = [name for name in self._space.at if name in self._place]
-        self._kept = {name: np.zeros_like(self._space.at[name].values) for name in names}
-        self._x = {name: np.zeros_like(values) for name, values in self._kept.items()}
-        self._signal = {name: np.zeros_like(values) for name, values in self._kept.items()}
-        self._units = {name: np.zeros(values.size, np.uint16) for name, values in self._kept.items()}
-        self._own_units = np.zeros(self._kept[self.net.layers[-1].name].size, np.uint16)
+        for reads in (*self._up_apart.values(), *self._down_apart.values()):
+            for read in reads or ():
+                read.prepare(self._workers)
 
     def _draw_masks(self, offset: int) -> None:
         for position, layer in enumerate(self.net.layers):
@@ -164,13 +161,63 @@ class BatchedTrainer(Trainer):
                 stream = chance.key(self.seed, self.epoch, self.batch, position)
                 layer.draw(self._space.at[layer.name], self.drop, stream, offset)
 
+    def _make_room(self, streams: int) -> None:
+        """Streams at rest, and how the parts of each layer's units read."""
+        self._width = streams
+        self._space = Workspace(self.net.layers, self.net.input_shape, streams)
+        self._drawn = Drawn(self._reads, self._space.at, self._workers)
+        self._units: dict[tuple[str, int], np.ndarray] = {}
+        self._up_apart: dict[str, list | None] = {}
+        self._down_apart: dict[str, list | None] = {}
+        self._down: dict[str, Downward] = {}
+        self._down_whole: dict[str, Downward] = {}
+        self._windows: dict[str, Windows] = {}
+        for number, layer in enumerate(self.net.layers):
+            if layer.kind != "drop":
+                self._cut_reads(layer)
+            if number and layer.name in self._reached:
+                self._cut_returns(number, layer)
+        for layer in self.net.layers:
+            if layer.kind == "maxpool":
+                (name, _), *_ = self._sources[layer.name]
+                below = self.net[name] if name != INPUT else None
+                self._windows[layer.name] = Windows(layer, name, below, self._drawn, self._units)
+
+    def _cut_reads(self, layer) -> None:
+        parts, own = self._drawn.parts(layer.name, FEEDFORWARD), self._drawn.x[layer.name]
+        if parts > 1:
+            units = cuts.reading_parts(layer, parts, self._reads.place[layer.name])
+            self._units[layer.name, FEEDFORWARD] = units
+            self._drawn.set_parts(layer.name, FEEDFORWARD, cuts.in_layout(units, own))
+            self._up_apart[layer.name] = cuts.feedforward_reads(layer, own, units, parts)
+
+    def _cut_returns(self, number: int, layer) -> None:
+        """Where the feedback of a layer goes, and the parts of the units below that read it."""
+        layers, drawn = self.net.layers, self._drawn
+        below, reader = layers[number - 1], self._reader(layer)
+        above = layers[number + 1] if number + 1 < len(layers) else None
+        target = self._space.at[below.name] if below.kind == "drop" else drawn.signal[below.name]
+        down = self._down[layer.name] = Downward(target, None, below.saturates, below.slope)
+        if above is not None and above.kind == "sum":
+            down.use_also, down.also = True, drawn.values_shown((reader.name, FEEDBACK, above.name))
+        parts = drawn.parts(reader.name, FEEDBACK)
+        if parts > 1 and layer.kind != "drop":
+            units = cuts.returning_parts(reader, layer, parts, self._reads.place[reader.name])
+            self._units[reader.name, FEEDBACK] = units
+            drawn.set_parts(reader.name, FEEDBACK, cuts.in_layout(units, drawn.signal[reader.name]))
+            own = self._space.at[layer.name]
+            self._down_apart[layer.name] = cuts.feedback_reads(layer, own, down, units, parts)
+
+    def _reader(self, layer):
+        """The layer whose units the feedback of a layer reaches: the one right below, beyond drops."""
+        layers = self.net.layers
+        return next(lower for lower in reversed(layers[: layers.index(layer)]) if lower.kind != "drop")
+
     def _present(self, images, labels, loss, parts, fresh: bool) -> int:
         """One presentation in every stream; return how many were answered wrong."""
-        number, net = len(images), self.net
-        self._draw_units(number)
-        self._drawn: dict[tuple[str, int, int, int] | None, np.ndarray] = {}
-        self._space.at[INPUT].array()[:number] = images
-        self._save(self._x, INPUT, Span(0, number, self._workers))
+        number, net, drawn = len(images), self.net, self._drawn
+        drawn.begin(number, self.timing_seed, self.epoch, self._shown)
+        drawn.x[INPUT].array()[:number] = images
         for layer in net.layers:
             self._over(layer, number, lambda span, layer=layer: self._rise(layer, span))
         wrong = self._error(net.layers[-1].name, labels, loss)
@@ -181,19 +228,9 @@ class BatchedTrainer(Trainer):
                 self._over(layer, number, lambda span, layer=layer: self._fall(layer, span))
             if layer.name in self._increments:
                 self._learn(layer, number, parts, fresh)
-        for name in self._kept:
-            self._keep(name, number)
+        drawn.keep(number)
         self._shown += 1
         return wrong
-
-    def _draw_units(self, number: int) -> None:
-        """The random number of each unit in this presentation; of the output units a second one."""
-        top = self.net.layers[-1].name
-        for apart, (name, units) in enumerate([*self._units.items(), (top, self._own_units)]):
-            stream = chance.key(self.timing_seed, self.epoch, self._shown, apart, 11)
-            image = self._space.at[name].image
-            # pieces of 4 images begin at a multiple of 4
-            self._workers.run(lambda a, b: draw_units(units, stream, a * image, b * image), number, 4)  # noqa: B023
 
     def _over(self, layer, number: int, work) -> None:
         if not layer.by_image:
@@ -206,189 +243,153 @@ class BatchedTrainer(Trainer):
 
         self._workers.run(blocks, number, _BLOCK)
 
+    # ------------------------------------------------------------------------------------------ the events
     def _rise(self, layer, span: Span) -> None:
-        """Feedforward events of a layer: it reads what its parents show, x of its own units is set."""
+        """Feedforward events of a layer: it reads what its parents show; x of its units is set."""
         if layer.kind == "drop":
-            return  # done for its reader, from what that one sees
-        parts = max(self._parts_of(layer.name, FEEDFORWARD, name) for name in self._sources(layer))
-        for part in range(parts):
-            self._show_parents(layer, FEEDFORWARD, span, part, parts)
-            layer.feedforward(self._space.parents(layer), self._space.at[layer.name], span)
-            self._save(self._x, layer.name, span, part, parts)
+            self._draw_kept(layer, span)  # the rest is done for its reader, from what that one sees
+            return
+        name, drawn = layer.name, self._drawn
+        own, parts = drawn.x[name], drawn.parts(name, FEEDFORWARD)
+        if layer.kind == "maxpool" and not self._sources[name][0][1]:
+            self._windows[name].read(span)
+        elif parts == 1:
+            layer.feedforward(self._below(layer, FEEDFORWARD, 0, span), own, span)
+        elif self._up_apart[name]:
+            for part, read in enumerate(self._up_apart[name]):
+                read(*self._below(layer, FEEDFORWARD, part, span), span)
+        else:
+            for part in range(parts):
+                layer.feedforward(self._below(layer, FEEDFORWARD, part, span), self._space.at[name], span)
+                drawn.take(own, self._space.at[name], name, FEEDFORWARD, part, span)
 
-    def _show_parents(self, layer, kind: int, span: Span, part: int = 0, parts: int = 1) -> None:
-        for name in layer.parents:
-            drops = []
-            while name not in self._place:
-                drops.append(self.net[name])
-                (name,) = drops[-1].parents
-            self._show(name, self._phases(layer.name, kind, name), span, (layer.name, kind, part, parts))
+    def _below(self, layer, kind: int, part: int, span: Span) -> tuple[Activity, ...]:
+        """What the populations that a layer reads show to one part of its units, through drops."""
+        seen = []
+        for name, drops in self._sources[layer.name]:
+            shown = self._drawn.show((layer.name, kind, name), part, span)
             for drop in reversed(drops):
-                parents, own = self._space.parents(drop), self._space.at[drop.name]
-                _spread(span, lambda part, d=drop, p=parents, o=own: d.feedforward(p, o, part))
+                below, shown = shown, self._space.at[drop.name]
+                self._silence(below, shown, span)
+            seen.append(shown)
+        return tuple(seen)
+
+    @staticmethod
+    def _silence(below: Activity, own: Activity, span: Span) -> None:
+        """What passes a drop whose masks are drawn."""
+        spread(span, lambda s: drop_feedforward(
+            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
+            own.kept, own.kept_image, own.height, own.row_length, own.scale, s.first, s.last,
+        ))  # fmt: skip
+
+    def _draw_kept(self, drop, span: Span) -> None:
+        own = self._space.at[drop.name]
+        if own.kept_image:
+            first, last = span.first * drop.units, span.last * drop.units
+            chance.kept_units(own.kept, own.stream, own.limit, own.first_unit, first, last)
+            if own.lists is not None:
+                own.lists.write(own.kept, span)
 
     def _error(self, name: str, labels, loss) -> int:
         """Feedback events of the output layer: the error circuits answer from what the units carry then."""
         number = len(labels)
-        span = Span(0, number)
-        self._show(name, self._phases(name, FEEDBACK, name), span, (name, FEEDBACK, 0, 1))
-        top = self._space.at[name].array(number)
+        top = self._drawn.at_own_feedback(name, Span(0, number)).array(number)
         wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
-        top[...], loss[...] = self._loss(top, labels, self.mu)
-        self._save(self._signal, name, span)
+        self._drawn.signal[name].array(number)[...], loss[...] = self._loss(top, labels, self.mu)
         return wrong
 
     def _fall(self, layer, span: Span) -> None:
         """Feedback events of the layer below: it reads what this layer shows; its gate is that of its own x."""
-        layers = self.net.layers
-        falling = [layer]  # and the drops right below it
-        below = layers[layers.index(layer) - 1]
-        while below.kind == "drop":
-            falling.append(below)
-            below = layers[layers.index(below) - 1]
-        phases = self._phases(below.name, FEEDBACK, layer.name)
-        parts = self._parts_of(below.name, FEEDBACK, layer.name)
+        layers, drawn, reader = self.net.layers, self._drawn, self._reader(layer)
+        falling = [layer, *reversed(layers[layers.index(reader) + 1 : layers.index(layer)])]  # drops after the layer
+        sums = self._above_too(falling)
+        if layer.kind == "maxpool" and len(falling) == 1 and not sums:
+            self._windows[layer.name].give_back(span)
+            return
+        signal, whole = drawn.signal[reader.name], self._space.at[reader.name]
+        parts, apart = drawn.parts(reader.name, FEEDBACK), self._down_apart.get(layer.name)
+        into = whole if parts > 1 and not apart else signal
+        if reader.saturates and into is signal:
+            drawn.copy(signal, drawn.x[reader.name], span)
         for part in range(parts):
-            # units that are early read early: each part of them by a product of its own
-            self._show(layer.name, phases, span, (below.name, FEEDBACK, part, parts))
-            self._show(below.name, _PRESENT, span)
-            self._space.feedback(layer, span)
-            for drop in falling[1:]:
-                _spread(span, lambda images, drop=drop: self._space.feedback(drop, images))
-            self._save(self._signal, below.name, span, part, parts)
+            shown = drawn.show((reader.name, FEEDBACK, layer.name), part, span)
+            for name in sums:
+                drawn.show((reader.name, FEEDBACK, name), part, span)
+            if apart:
+                apart[part](shown, span)
+                continue
+            if into is whole and reader.saturates:
+                drawn.copy(whole, drawn.x[reader.name], span)
+            layer.feedback(shown, self._to(into, falling, 0), span)
+            self._through_drops(falling, into, span)
+            if into is whole:
+                drawn.take(signal, whole, reader.name, FEEDBACK, part, span)
+        if apart:
+            self._through_drops(falling, signal, span)
+
+    def _above_too(self, falling) -> list[str]:
+        """Sums whose signal reaches the same units."""
+        layers = self.net.layers
+        above = [layers[layers.index(layer) + 1] for layer in falling if layer is not layers[-1]]
+        return [layer.name for layer in above if layer.kind == "sum"]
+
+    def _to(self, target: Activity, falling, step: int) -> Downward:
+        """Where a step down goes: the last one to ``target``."""
+        name = falling[step].name
+        down = self._down[name]
+        if step < len(falling) - 1 or down.activity is target:
+            return down
+        if name not in self._down_whole:
+            self._down_whole[name] = copies.copy(down)
+            self._down_whole[name].activity = target
+        return self._down_whole[name]
+
+    def _through_drops(self, falling, target: Activity, span: Span) -> None:
+        for step, drop in enumerate(falling[1:], start=1):
+            down, own = self._to(target, falling, step), self._space.at[drop.name]
+            spread(span, lambda s, drop=drop, own=own, down=down: drop.feedback(own, down, s))
 
     def _learn(self, layer, number: int, parts, fresh: bool) -> None:
         """Plasticity events of a layer: the product of what its units and their inputs show."""
 
-        def ready(span: Span) -> None:
-            self._show_parents(layer, PLASTICITY, span)
-            phases = self._phases(layer.name, PLASTICITY, layer.name)
-            self._show(layer.name, phases, span, (layer.name, PLASTICITY, 0, 1))
+        def learn(increment: np.ndarray, span: Span) -> None:
+            (below,) = self._below(layer, PLASTICITY, 0, span)
+            own = self._drawn.show((layer.name, PLASTICITY, layer.name), 0, span)
+            layer.hebbian(below, own, increment, fresh, span)
 
-        (below,), own = self._space.parents(layer), self._space.at[layer.name]
         if not layer.by_image:
-            span = Span(0, number, self._workers)
-            ready(span)
-            layer.hebbian(below, own, self._increments[layer.name].reshape(-1), fresh, span)
+            learn(self._increments[layer.name].reshape(-1), Span(0, number, self._workers))
             return
-
-        def task(part: int, first: int, last: int) -> None:
-            span = Span(first, last)
-            ready(span)
-            layer.hebbian(below, own, self._parts[layer.name][part], fresh, span)
-
         pieces = [(part, a, min(b, number)) for part, (a, b) in enumerate(parts) if a < number]
-        self._workers.run_tasks([lambda piece=piece: task(*piece) for piece in pieces])
+        sums = self._parts[layer.name]
+        self._workers.run_tasks([lambda p=p, a=a, b=b: learn(sums[p], Span(a, b)) for p, a, b in pieces])
 
-    # ------------------------------------------------------------------------------------------- the phases
-    def _phases(self, reader: str, kind: int, source: str) -> Phases:
-        """Probabilities of a read, as drawn: a feedforward read finds no signal, but what was kept from before."""
-        if (reader, kind, source) not in self._reads:
-            table, place = self._table, self._place[source]
-            own = reader == source
-            found = table.of_own(place, kind) if own else table.of_source(self._place[reader], kind, place)
-            if kind == FEEDFORWARD or (own and kind == FEEDBACK):
-                found = found.without_signal()
-            self._reads[reader, kind, source] = found
-        return self._reads[reader, kind, source]
-
-    def _sources(self, layer) -> list[str]:
-        """The populations that a layer reads."""
-        found = []
-        for name in layer.parents:
-            while name not in self._place:
-                (name,) = self.net[name].parents
-            found.append(name)
-        return found
-
-    def _parts_of(self, reader: str, kind: int, source: str) -> int:
-        """In how many parts the units of a layer read: early ones apart from late ones, where it matters."""
-        found = self._phases(reader, kind, source)
-        meant = found.present if kind == FEEDFORWARD else found.signal
-        return _PARTS if 1.0 - meant.mean() > _UNLIKE else 1
-
-    def _show(self, name: str, phases: Phases, span: Span, reads: tuple[str, int, int, int] | None = None) -> None:
-        """Set what a population shows, in the workspace, to the reads of (layer, kind of event, part, parts)."""
-        self._mix(self._space.at[name].values, name, phases, span, reads)
-
-    def _mix(self, out, name: str, phases: Phases, span: Span, reads: tuple[str, int, int, int] | None) -> None:
-        image = self._space.at[name].image
-        if phases.all_present or phases.all_signal:
-            shown = (self._x if phases.all_present else self._signal)[name]
-            _spread(span, lambda part: copy(out, shown, part.first * image, part.last * image))
-            return
-        low = np.round(phases.earlier * 2**16).astype(np.int32)
-        high = np.round(np.minimum(phases.earlier + phases.present, 1.0) * 2**16).astype(np.int32)
-        # what an output unit's own error circuit finds is drawn apart: a unit that others find with its signal may
-        # have made it from what it kept
-        own = reads == (name, FEEDBACK, 0, 1)
-        stratum, units = self._strata(reads), self._own_units if own else self._units[name]
-        x, signal, kept = self._x[name], self._signal[name], self._kept[name]
-        _spread(span, lambda part: mix(out, kept, x, signal, units, low, high, stratum, image, part.first, part.last))
-
-    def _strata(self, reads: tuple[str, int, int, int] | None) -> np.ndarray:
-        """The stratum of the readers' times in each image: the same for all that these events read."""
-        if reads not in self._drawn:
-            drawn = np.zeros(self._width, np.int64)
-            if reads is not None:
-                name, kind, part, parts = reads
-                words = (self.timing_seed, self.epoch, self._shown, self._place[name], kind, 12, part)
-                strata(drawn, chance.key(*words), part * STRATA // parts, STRATA // parts)
-            self._drawn[reads] = drawn
-        return self._drawn[reads]
-
-    def _save(self, where: dict[str, np.ndarray], name: str, span: Span, part: int = 0, parts: int = 1) -> None:
-        """Note what a population carries; with parts, of one part of its units."""
-        values, image, saved = self._space.at[name].values, self._space.at[name].image, where[name]
-        if parts == 1:
-            _spread(span, lambda images: copy(saved, values, images.first * image, images.last * image))
-            return
-        # the first part are the early units: those with the largest bits show the latest phases
-        units, edges = self._units[name], [2**16 - k * 2**16 // parts for k in range(parts + 1)]
-        low, high = edges[part + 1], edges[part]
-        _spread(
-            span, lambda images: take_part(saved, values, units, low, high, images.first * image, images.last * image)
-        )
-
-    def _keep(self, name: str, number: int) -> None:
-        """What a population carries when the next presentation starts."""
-        phases = _PRESENT if name == INPUT else self._table.at_the_end(self._place[name])
-        self._mix(self._kept[name], name, phases, Span(0, number, self._workers), None)
-
+    # --------------------------------------------------------------------------------------------- between
     def state(self) -> dict[str, np.ndarray]:
         """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit."""
-        if not self._kept:
+        if self._drawn is None:
             return {}
         numbers = np.array([self._shown, self._width], np.int64)
-        return {"numbers": numbers, **{f"kept.{name}": values.copy() for name, values in self._kept.items()}}
+        return {"numbers": numbers, **{f"kept.{name}": values.copy() for name, values in self._drawn.kept.items()}}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over what `state` gave; ``epoch`` and ``batch`` must be set as they were. {} : all at rest.
 
         Raises ArrayError where the state is not that of such streams.
         """
-        self._kept, self._shown = {}, 0
+        self._drawn, self._shown = None, 0
         if not state:
             return
         try:
             shown, width = (int(number) for number in state["numbers"])
             self._make_room(width)
-            for name, values in self._kept.items():
+            for name, values in self._drawn.kept.items():
                 values[...] = state[f"kept.{name}"]
         except (KeyError, ValueError, TypeError):
+            self._drawn = None
             raise ArrayError("the state of the streams is not that of this net") from None
         self._shown = shown
 
     def phases(self) -> dict[str, dict[str, tuple[float, int]]]:
         """Probability of in-phase reads, as `EventTrainer.phases` counts them: layer -> event -> (share, 0)."""
-        meant = {FEEDFORWARD: "present", FEEDBACK: "signal", PLASTICITY: "present"}
-        names = ("feedforward", "feedback", "plasticity")
-        shares: dict[str, dict[str, list[np.ndarray]]] = {}
-        for (reader, kind, source), found in self._reads.items():
-            own = reader == source
-            phase = ("signal" if kind == PLASTICITY else "present") if own else meant[kind]
-            shares.setdefault(reader, {}).setdefault(names[kind], []).append(getattr(found, phase))
-        return {
-            reader: {event: (float(np.prod(found, axis=0).mean()), 0) for event, found in events.items()}
-            for reader, events in shares.items()
-        }
+        return self._reads.in_phase()

@@ -1,13 +1,20 @@
-"""A kernel that mixes phases: each unit shows what it kept from before, x, or its signal, drawn at random."""
+"""Kernels that mix phases: each unit shows what it kept from before, x, or its signal, drawn at random.
+
+A unit has two random numbers of 16 bits a presentation: how late its feedforward arrival is, and how late its
+feedback (small is late). It shows its signal where the second reaches the limit ``high`` of the read, else what it
+kept where the first lies below the limit ``low``, else x. Limits: int32, of each image.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from netsim.kernels.chance import FIRST, GAMMA, S27, S30, S31, SECOND, STRIDE, bits
+from netsim.kernels.chance import FIRST, GAMMA, S27, S30, S31, S32, SECOND, STRIDE, bits
 from netsim.kernels.jit import compiled, inlined
 
-_LOW, _S16 = np.uint64(0xFFFF), np.uint64(16)
+_S16, _EIGHT = np.uint64(16), np.uint64(8)
+_THIRD = np.uint64(0xD6E8FEB86659FD93)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @inlined
@@ -20,61 +27,253 @@ def whole(stream, counter):
 
 
 @compiled
-def draw_units(out, stream, first, last):
-    """out[i] = 16 random bits of unit i, for i in [first, last): four units share the 64 bits of a counter.
+def draw_units(forward, backward, stream, size, forward_group, backward_group, forward_turn, backward_turn,
+               forward_free, backward_free, first, last):  # fmt: skip
+    """The two random numbers of each unit of the images [first, last): uint16, ``size`` units an image.
 
-    out : uint16, with as many entries as units; first : a multiple of 4. stream : uint64 key.
+    The highest bits are a unit's group, the others (those of the masks ``*_free``, uint16) are random. A group is
+    ``*_group`` (uint16, by unit of an image) plus ``*_turn`` (uint16, by image), both shifted to their place. The
+    second number is never 0, which means: no signal.
     """
-    for four in range(first // 4, (last + 3) // 4):
-        word = whole(stream, np.uint64(four))
-        for k in range(4 * four, min(4 * four + 4, last)):
-            out[k] = np.uint16(word & _LOW)
-            word >>= _S16
-
-
-@compiled
-def mix(out, earlier, present, signal, units, low, high, stratum, size, first, last):
-    """Images [first, last): out[i] = earlier[i], present[i] or signal[i] as units[i] lies below low, high, or not.
-
-    out and the three phases : float32, laid out alike, ``size`` numbers an image. units : uint16, `draw_units`.
-    low, high : int32 limits of 16 bits, by stratum; stratum : int64, of each image.
-    """
+    fours = (size + 3) // 4
+    words = np.empty(2 * fours, np.uint64)
     for image in range(first, last):
-        below_present, below_signal = low[stratum[image]], high[stratum[image]]
+        start = np.uint64(image * fours)
+        for four in range(fours):
+            word = whole(stream, start + np.uint64(four))
+            words[four] = word
+            word = word * _THIRD
+            words[fours + four] = word ^ (word >> S32)
+        parts = words.view(np.uint16)
         here = slice(image * size, (image + 1) * size)
-        _select(out[here], earlier[here], present[here], signal[here], units[here], below_present, below_signal)
+        _place(forward[here], parts, forward_group, forward_turn[image], forward_free)
+        _place(backward[here], parts[4 * fours :], backward_group, backward_turn[image], backward_free)
+        _above_zero(backward[here])
 
 
 @compiled
-def _select(out, earlier, present, signal, units, below_present, below_signal):
+def _place(out, random, group, turn, free):
+    for i in range(out.size):
+        out[i] = (random[i] & free) + group[i] + turn
+
+
+@compiled
+def _above_zero(out):
+    one = np.uint16(1)
+    for i in range(out.size):
+        out[i] = max(out[i], one)
+
+
+@compiled
+def set_right(forward, backward, arrivals, returns, first, last):
+    """backward = 0, no signal, for the units whose feedback comes before their arrival: these end with x.
+
+    arrivals, returns : float32 (2**16,), the times that belong to the two numbers of a unit.
+    """
+    for i in range(first, last):
+        if returns[backward[i]] <= arrivals[forward[i]]:
+            backward[i] = 0
+
+
+@compiled
+def mix(out, kept, x, signal, forward, backward, low, high, size, first, last):
+    """Images [first, last): out = what each unit shows. Arrays float32, laid out alike, ``size`` numbers an image."""
+    for image in range(first, last):
+        here = slice(image * size, (image + 1) * size)
+        early, late = low[image], high[image]
+        if late > 65535:
+            if early > 0:
+                _two(out[here], kept[here], x[here], forward[here], early)
+            else:
+                _copy(out[here], x[here])
+        elif early > 0:
+            _three(out[here], kept[here], x[here], signal[here], forward[here], backward[here], early, late)
+        else:
+            _two(out[here], x[here], signal[here], backward[here], late)
+
+
+@compiled
+def _two(out, below, above, units, limit):
     # over whole arrays, so that the compiler knows every index to be inside and works on vectors
     for i in range(out.size):
-        draw, e, x, s = np.int32(units[i]), earlier[i], present[i], signal[i]
-        value = x if draw < below_signal else s
-        out[i] = e if draw < below_present else value
+        one, other = below[i], above[i]
+        out[i] = one if np.int32(units[i]) < limit else other
 
 
 @compiled
-def strata(out, stream, first, number):
-    """out[b] = a whole number in [first, first + number) for each image b. stream : uint64 key."""
-    for image in range(out.size):
-        out[image] = first + np.int64((bits(stream, np.uint64(image)) * np.uint64(number)) >> np.uint64(32))
+def mix_at_own_feedback(out, kept, x, backward, size, first, last):
+    """out = what each unit carries when its own feedback comes: x, or what it kept where x comes after that."""
+    for image in range(first, last):
+        here = slice(image * size, (image + 1) * size)
+        _two(out[here], kept[here], x[here], backward[here], 1)
 
 
 @compiled
-def take_part(out, values, units, low, high, first, last):
-    """out[i] = values[i] for the units with low <= units[i] < high, for i in [first, last). units : uint16."""
-    _take(out[first:last], values[first:last], units[first:last], low, high - low)
-
-
-@compiled
-def _take(out, values, units, low, width):
+def _three(out, kept, x, signal, forward, backward, early, late):
     for i in range(out.size):
-        draw, new, old = np.uint32(np.int32(units[i]) - low), values[i], out[i]
-        out[i] = new if draw < width else old
+        k, p, s = kept[i], x[i], signal[i]
+        before = k if np.int32(forward[i]) < early else p
+        out[i] = before if np.int32(backward[i]) < late else s
+
+
+@compiled
+def _copy(out, values):
+    for i in range(out.size):
+        out[i] = values[i]
 
 
 @compiled
 def copy(out, values, first, last):
     """out[i] = values[i] for i in [first, last)."""
     out[first:last] = values[first:last]
+
+
+@compiled
+def take_group(out, values, units, shift, wanted, size, first, last):
+    """out = values for the units of one group; ``wanted`` : uint16, of each image; groups: the bits above ``shift``."""
+    for image in range(first, last):
+        here = slice(image * size, (image + 1) * size)
+        _take(out[here], values[here], units[here], shift, wanted[image])
+
+
+@compiled
+def _take(out, values, units, shift, wanted):
+    for i in range(out.size):
+        new, old = values[i], out[i]
+        out[i] = new if units[i] >> shift == wanted else old
+
+
+@compiled
+def columns(out, weights, stride, begin, number, first, last):
+    """out[r, j] = weights[r, begin + j] for the rows [first, last): a stretch of columns, side by side."""
+    for row in range(first, last):
+        for j in range(number):
+            out[row * number + j] = weights[row * stride + begin + j]
+
+
+@compiled
+def strata(out, turn, stream, number, parts):
+    """out[p, b] = stratum (of ``number``) of the times at which part p of a layer's units reads in image b.
+
+    Part p is group (p + turn[b]) modulo ``parts`` there; the last group has the earliest times. turn : int64.
+    """
+    for image in range(out.shape[1]):
+        for part in range(parts):
+            draw = bits(stream, np.uint64(image * parts + part))
+            group = (part + turn[image]) % parts
+            place = np.int64((draw * np.uint64(number)) >> S32)
+            out[part, image] = ((parts - 1 - group) * number + place) // parts
+
+
+@compiled
+def turns(out, stream, parts):
+    """out[b] = a whole number below ``parts`` for each image b. stream : uint64 key."""
+    for image in range(out.size):
+        out[image] = np.int64((bits(stream, np.uint64(image)) * np.uint64(parts)) >> S32)
+
+
+@compiled
+def limits(low, high, not_arrived, returned, stratum, stream, together):
+    """The limits of a read by part and image, int32 (parts, images): low, high as `mix` takes them.
+
+    not_arrived, returned : float64, probabilities by stratum. What is below 2^-16 is rounded at random, so that the
+    means are right. together : all units show the same (the image).
+    """
+    parts, images = low.shape
+    for part in range(parts):
+        for image in range(images):
+            s, counter = stratum[part, image], np.uint64(2 * (part * images + image))
+            one = np.float64(bits(stream, counter)) * 2.0**-32
+            other = np.float64(bits(stream, counter + np.uint64(1))) * 2.0**-32
+            if together:
+                low[part, image] = 65536 if one < not_arrived[s] else 0
+            else:
+                low[part, image] = np.int32(np.floor(not_arrived[s] * 65536.0 + one))
+            high[part, image] = max(65536 - np.int32(np.floor(returned[s] * 65536.0 + other)), 1)
+
+
+@compiled
+def pool_read(
+    out, o_image, o_row, o_origin, winner, kept, x, units, b_image, b_row, b_origin, part, low,
+    height, width, channels, window, stride, first, last,
+):  # fmt: skip
+    """Feedforward events of a pool: the largest that the units of its window show, and its place.
+
+    part : int64 (height * width,), part of the pool's units at each location; low : int32 (parts, images).
+    """
+    reach = (window - 1) // 2
+    for image in range(first, last):
+        for y in range(height):
+            for across in range(width):
+                location = y * width + across
+                at = image * o_image + o_origin + y * o_row + across * channels
+                mark = (image * height * width + location) * channels
+                corner = image * b_image + b_origin + (y * b_row + across * channels) * stride
+                corner -= reach * (b_row + channels)
+                limit = low[part[location], image]
+                _largest(out, winner, kept, x, units, np.uint64(at), np.uint64(mark), np.uint64(corner),
+                         np.uint64(b_row), np.uint64(channels), window, limit)  # fmt: skip
+
+
+@inlined
+def _largest(out, winner, kept, x, units, at, mark, corner, row, channels, window, limit):
+    one = np.uint64(1)
+    for place in range(window * window):
+        here = corner + np.uint64(place // window) * row + np.uint64(place % window) * channels
+        c = np.uint64(0)
+        if place == 0:
+            while c < channels:
+                out[at + c] = kept[here + c] if np.int32(units[here + c]) < limit else x[here + c]
+                winner[mark + c] = 0
+                c += one
+        else:
+            code = np.int32(place)
+            while c < channels:
+                e, p, best, mine = kept[here + c], x[here + c], out[at + c], winner[mark + c]
+                value = e if np.int32(units[here + c]) < limit else p
+                # ties go to the first; a NaN wins and stays
+                wins = (value > best) | (value != value)
+                out[at + c] = value if wins else best
+                winner[mark + c] = code if wins else mine
+                c += one
+
+
+@compiled
+def pool_return(
+    out, x, b_image, b_row, b_origin, b_height, b_width, shown, o_image, o_row, o_origin, winner, part,
+    height, width, channels, window, stride, gate, slope, first, last,
+):  # fmt: skip
+    """Feedback events of the units below a pool: gate * the sum of what the pools show whose windows they won.
+
+    shown : float32 (parts, ...), what the pools show to each part of the units below; part : int64, by location below.
+    """
+    low, high = (window - 1) // 2, window // 2
+    for image in range(first, last):
+        for y in range(b_height):
+            row = max(0, -((high - y) // stride))
+            rows = min(height - 1, (y + low) // stride) + 1
+            for across in range(b_width):
+                column = max(0, -((high - across) // stride))
+                end = min(width - 1, (across + low) // stride) + 1
+                at = np.uint64(image * b_image + b_origin + y * b_row + across * channels)
+                source = shown[part[y * b_width + across]]
+                c, number = np.uint64(0), np.uint64(channels)
+                while c < number:
+                    out[at + c] = _ZERO
+                    c += np.uint64(1)
+                for above in range(row, rows):
+                    for beside in range(column, end):
+                        code = np.int32((y - above * stride + low) * window + across - beside * stride + low)
+                        there = np.uint64(image * o_image + o_origin + above * o_row + beside * channels)
+                        mark = np.uint64(((image * height + above) * width + beside) * channels)
+                        c = np.uint64(0)
+                        while c < number:
+                            value = source[there + c]
+                            out[at + c] += value if winner[mark + c] == code else _ZERO
+                            c += np.uint64(1)
+                if gate:
+                    c = np.uint64(0)
+                    while c < number:
+                        value, here = slope * out[at + c], x[at + c]
+                        out[at + c] = value if (here > -_ONE) & (here < _ONE) else _ZERO
+                        c += np.uint64(1)

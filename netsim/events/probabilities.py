@@ -24,19 +24,28 @@ DRAWS = 1 << 16
 #: Parts of the readers' times, equally probable.
 STRATA = 64
 
+#: Share of units whose feedback comes before their arrival that may be overlooked.
+_RARE = 1e-5
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phases:
-    """Probabilities, float64 (STRATA,), that a read finds a unit with what it kept, with x, with its signal."""
+    """Probabilities, float64 (STRATA,), that a read finds a unit with what it kept, with x, with its signal.
+
+    not_arrived, returned : probabilities that the unit's feedforward arrival has not come yet, and that its feedback
+    has. A unit whose feedback came first ends with x: so ``returned`` is more than ``signal`` where that happens.
+    """
 
     earlier: np.ndarray
     present: np.ndarray
     signal: np.ndarray
+    not_arrived: np.ndarray
+    returned: np.ndarray
 
     @classmethod
-    def always(cls, earlier: float, present: float, signal: float) -> Phases:
+    def always(cls, *shares: float) -> Phases:
         """The same at all readers' times."""
-        return cls(np.full(STRATA, earlier), np.full(STRATA, present), np.full(STRATA, signal))
+        return cls(*(np.full(STRATA, share) for share in shares))
 
     @property
     def all_present(self) -> bool:
@@ -47,8 +56,9 @@ class Phases:
         return bool(np.all(self.signal == 1.0))
 
     def without_signal(self) -> Phases:
-        """Where the signal cannot be known yet: what was kept from before stands in for it."""
-        return Phases(self.earlier + self.signal, self.present, np.zeros(STRATA))
+        """Where the signal cannot be known yet and is nothing: what was kept from before stands in for it."""
+        none, earlier = np.zeros(STRATA), self.earlier + self.signal
+        return Phases(earlier, self.present, none, np.where(self.present < 1.0, earlier, 0.0), none)
 
 
 class PhaseTable:
@@ -70,6 +80,7 @@ class PhaseTable:
         self.schedule, self.layout = schedule, layout
         self.nominal = schedule.nominal(layout.names)
         self._times = [self._draws(place) for place in range(len(layout.names))]
+        self._sorted: dict[int, list[np.ndarray]] = {}
 
     def _draws(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times of the events a, b, c of DRAWS units of one layer."""
@@ -91,29 +102,28 @@ class PhaseTable:
             never(b, 1.0 - schedule.replacement, key(place, 8))
         return a, b, c
 
-    @staticmethod
-    def _found(at, a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-        """Shares of what units with events a, b carry at the times ``at``."""
-        seen_a, seen_b = a < at, b < at
-        signal = seen_b & (~seen_a | (b > a))
-        present = seen_a & ~signal
-        return tuple(np.count_nonzero(state) / a.size for state in (~(signal | present), present, signal))
-
-    def _reader_times(self, reader: int, kind: int) -> np.ndarray:
-        """The middle of each stratum of the times of a layer's events of one kind."""
-        times = np.sort(self._times[reader][kind])
-        return times[(2 * np.arange(STRATA) + 1) * times.size // (2 * STRATA)]
+    def _found(self, place: int, at: np.ndarray) -> np.ndarray:
+        """The five shares of `Phases` (5, len(at)) of a layer's units at ascending times ``at``."""
+        if place not in self._sorted:
+            a, b, _ = self._times[place]
+            wrong = b <= a  # these end with x, which comes after the signal
+            self._sorted[place] = [np.sort(times) for times in (a, np.minimum(a, b), b[~wrong], b[wrong], a[wrong])]
+        arrived, first, after_x, before_x, x_last = (np.searchsorted(times, at) for times in self._sorted[place])
+        signal = after_x + before_x - x_last
+        return np.stack([DRAWS - first, first - signal, signal, DRAWS - arrived, after_x + before_x]) / DRAWS
 
     def of_source(self, reader: int, kind: int, source: int) -> Phases:
-        """What an event of layer ``reader`` finds in a unit of another layer, or of its own but independent of it."""
-        shares = []
-        for at in self._reader_times(reader, kind):
-            if source < 0:
-                shares.append((0.0, 1.0, 0.0) if at > 0.0 else (1.0, 0.0, 0.0))
-            else:
-                a, b, _ = self._times[source]
-                shares.append(self._found(at, a, b))
-        return Phases(*np.array(shares).T)
+        """What an event of layer ``reader`` finds in a unit of another layer, or of its own but independent of it.
+
+        Means over all times of a stratum, so that the rarest of events, early readers that meet late units, count.
+        """
+        at = np.sort(self._times[reader][kind])
+        if source < 0:
+            early, none = (at <= 0.0).astype(float), np.zeros(DRAWS)
+            shares = np.stack([early, 1.0 - early, none, early, none])
+        else:
+            shares = self._found(source, at)
+        return Phases(*shares.reshape(5, STRATA, -1).mean(2))
 
     def of_own(self, place: int, kind: int) -> Phases:
         """What an event of a unit finds in the unit itself.
@@ -123,10 +133,27 @@ class PhaseTable:
         """
         if kind == PLASTICITY and not self.schedule.plasticity_follows:
             return self.of_source(place, kind, place)
-        a, b, _ = self._times[place]
-        return Phases.always(*self._found(self._times[place][kind], a, b))
+        return self._carried(place, self._times[place][kind])
 
     def at_the_end(self, place: int) -> Phases:
         """What a unit carries when the next presentation starts."""
+        return self._carried(place, self.nominal.period)
+
+    def _carried(self, place: int, at) -> Phases:
+        """Shares of what a layer's units carry, each at its own time ``at``."""
         a, b, _ = self._times[place]
-        return Phases.always(*self._found(self.nominal.period, a, b))
+        arrived, returned = a < at, b < at
+        signal = returned & (~arrived | (b > a))
+        present = arrived & ~signal
+        shares = (~(signal | present), present, signal, ~arrived, returned)
+        return Phases.always(*(np.count_nonzero(share) / DRAWS for share in shares))
+
+    def order(self, place: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The times of arrival and of feedback, float32 (DRAWS,) descending, where feedback that is nominally later
+        comes first in more than `_RARE` of the units; else None."""
+        a, b, _ = self._times[place]
+        arrivals, returns = np.sort(a), np.sort(b)
+        first = 1.0 - np.searchsorted(arrivals, returns).mean() / DRAWS
+        if first < _RARE or self.nominal.feedback[place] <= self.nominal.feedforward[place]:
+            return None
+        return arrivals[::-1].astype(np.float32), returns[::-1].astype(np.float32)

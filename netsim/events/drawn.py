@@ -1,0 +1,208 @@
+"""What each read of the batched engine sees: probabilities of every read, numbers of every unit, their mixture."""
+
+from __future__ import annotations
+
+import copy as copies
+
+import numpy as np
+
+from netsim.activity import Activity, Span
+from netsim.events import mixing
+from netsim.events.probabilities import STRATA, Phases, PhaseTable
+from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
+from netsim.geometry import INPUT
+from netsim.kernels import chance
+from netsim.kernels.memory import zeros
+from netsim.kernels.workers import Workers
+
+#: Parts of a layer's units that read apart, early ones before late ones: a power of two ...
+PARTS = 4
+_SHIFT = 14  # of 16 bits: the highest two tell the group
+
+#: ... where more than this share of their reads is out of phase; below, one time for all of them is as good.
+_UNLIKE = 0.1
+
+#: A read: reader, kind of event, source. With None in place of the source: the events of a layer.
+Key = tuple[str, int, str]
+
+
+def spread(span: Span, work) -> None:
+    """Call ``work`` for the images of a span: by all its workers, or, inside a thread, at once."""
+    if span.workers is None:
+        work(span)
+    else:
+        span.workers.run(lambda a, b: work(Span(span.first + a, span.first + b)), span.last - span.first, 4)
+
+
+class Reads:
+    """Every read of a net: the probabilities of what it sees, and in how many parts the units of a layer read.
+
+    sources : reader -> populations that it reads; place : population -> its number, -1 for the image
+    learning : names of the layers that learn; top : the output layer
+    """
+
+    def __init__(self, table: PhaseTable, sources: dict[str, list[str]], place: dict[str, int], learning, top: str):
+        self.place = place
+        self.phases: dict[Key, Phases] = {}
+        for reader, names in sources.items():
+            own = place[reader]
+            for source in names:
+                below = place[source]
+                self.phases[reader, FEEDFORWARD, source] = table.of_source(own, FEEDFORWARD, below)
+                if source != INPUT:
+                    self.phases[source, FEEDBACK, reader] = table.of_source(below, FEEDBACK, own)
+                if reader in learning:
+                    self.phases[reader, PLASTICITY, source] = table.of_source(own, PLASTICITY, below)
+                    self.phases[reader, PLASTICITY, reader] = table.of_own(own, PLASTICITY)
+        self.phases[top, FEEDBACK, top] = table.of_own(place[top], FEEDBACK).without_signal()
+        self.order = {name: table.order(at) for name, at in place.items() if name != INPUT}
+        self.parts: dict[tuple[str, int], int] = {}
+        for (reader, kind, source), found in self.phases.items():
+            meant = found.present if kind == FEEDFORWARD else found.signal
+            apart = kind != PLASTICITY and reader != source and 1.0 - meant.mean() > _UNLIKE
+            self.parts[reader, kind] = max(self.parts.get((reader, kind), 1), PARTS if apart else 1)
+        self.ends = {name: table.at_the_end(at) for name, at in place.items() if name != INPUT}
+        self.ends[INPUT] = Phases.always(0.0, 1.0, 0.0, 0.0, 0.0)
+        #: populations of which some read sees what they kept from the presentation before
+        self.remembered = {source for (_, kind, source), found in self.phases.items() if _sees_kept(kind, found)}
+
+    def in_phase(self) -> dict[str, dict[str, tuple[float, int]]]:
+        """Probability of in-phase reads, as `EventTrainer.phases` counts them: layer -> event -> (share, 0)."""
+        meant = {FEEDFORWARD: "present", FEEDBACK: "signal", PLASTICITY: "present"}
+        names = ("feedforward", "feedback", "plasticity")
+        shares: dict[str, dict[str, list[np.ndarray]]] = {}
+        for (reader, kind, source), found in self.phases.items():
+            own = reader == source
+            phase = ("signal" if kind == PLASTICITY else "present") if own else meant[kind]
+            shares.setdefault(reader, {}).setdefault(names[kind], []).append(getattr(found, phase))
+        return {
+            reader: {event: (float(np.prod(found, axis=0).mean()), 0) for event, found in events.items()}
+            for reader, events in shares.items()
+        }
+
+
+def _sees_kept(kind: int, found: Phases) -> bool:
+    return bool(np.any(found.earlier > 0.0) or (kind == FEEDFORWARD and np.any(found.signal > 0.0)))
+
+
+class Drawn:
+    """What the populations carry in a turn of presentations, and what is drawn for them.
+
+    at : the workspace's activities, used for mixtures. x, signal : population -> `Activity`, the same layout;
+    kept : population -> float32 as laid out, what it carried when the presentation began
+    """
+
+    def __init__(self, reads: Reads, at: dict[str, Activity], workers: Workers):
+        self.reads, self.at, self._workers = reads, at, workers
+        names = [name for name in at if name in reads.place]
+        self.kept = {name: zeros(at[name].values.size) for name in names}
+        self.x, self.signal = ({name: _alike(at[name]) for name in names} for _ in range(2))
+        self._late = {name: np.zeros((2, at[name].values.size), np.uint16) for name in names}
+        self._groups = {(name, kind): np.zeros(at[name].image, np.uint16) for name in names for kind in range(2)}
+
+    def set_parts(self, reader: str, kind: int, placed: np.ndarray) -> None:
+        """Part of each unit of an image, as laid out, at its events of one kind."""
+        self._groups[reader, kind] = (placed << _SHIFT).astype(np.uint16)
+
+    def parts(self, reader: str, kind: int) -> int:
+        return self.reads.parts.get((reader, kind), 1)
+
+    def begin(self, number: int, *words: int) -> None:
+        """Draw units' lateness, the times at which the parts of each layer read, and the limits of all reads."""
+        self._turn = {key: np.zeros(number, np.int64) for key in self._groups}
+        for key, parts in self.reads.parts.items():
+            if parts > 1:
+                mixing.turns(self._turn[key], chance.key(*words, self.reads.place[key[0]], key[1], 13), parts)
+        for name, late in self._late.items():
+            self._draw_units(name, late, number, words)
+        times: dict[tuple[str, int], np.ndarray] = {}
+        self.limits: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
+        for place, (key, found) in enumerate(self.reads.phases.items()):
+            reader, kind, source = key
+            events, parts = (reader, kind), self.parts(reader, kind)
+            if events not in times:
+                stratum = times[events] = np.empty((parts, number), np.int64)
+                stream = chance.key(*words, self.reads.place[reader], kind, 12)
+                turn = self._turn.get(events, np.zeros(number, np.int64))
+                mixing.strata(stratum, turn, stream, STRATA, parts)
+            self.limits[key] = _limits(found, times[events], chance.key(*words, place, 14), source == INPUT)
+        nothing = np.zeros((1, number), np.int64)
+        for place, name in enumerate(sorted(self.reads.remembered)):
+            stream = chance.key(*words, place, 15)
+            self.limits[name, -1, name] = _limits(self.reads.ends[name], nothing, stream, False)
+
+    def _draw_units(self, name: str, late: np.ndarray, number: int, words) -> None:
+        kinds = (FEEDFORWARD, FEEDBACK)
+        free = [np.uint16(0xFFFF >> (16 - _SHIFT) if self.parts(name, kind) > 1 else 0xFFFF) for kind in kinds]
+        turn = [(self._turn[name, kind] << _SHIFT).astype(np.uint16) for kind in kinds]
+        groups = [self._groups[name, kind] for kind in kinds]
+        stream, image = chance.key(*words, self.reads.place[name], 11), self.at[name].image
+        self._workers.run(lambda a, b: mixing.draw_units(*late, stream, image, *groups, *turn, *free, a, b), number, 4)
+        if order := self.reads.order.get(name):
+            self._workers.run(lambda a, b: mixing.set_right(*late, *order, a * image, b * image), number, 4)
+
+    # --------------------------------------------------------------------------------------------- shown
+    def show(self, key: Key, part: int, span: Span) -> Activity:
+        """What a population shows to one part of a reader's units."""
+        found, source = self.reads.phases[key], key[2]
+        if found.all_present:
+            return self.x[source]
+        if found.all_signal:
+            return self.signal[source]
+        self.mix(self.at[source].values, key, part, span)
+        return self.at[source]
+
+    def at_own_feedback(self, name: str, span: Span) -> Activity:
+        """What the units of a population carry when their own feedback comes."""
+        if self.reads.order[name] is None:
+            return self.show((name, FEEDBACK, name), 0, span)
+        arrays = (self.at[name].values, self.kept[name], self.x[name].values, self._late[name][1])
+        spread(span, lambda s: mixing.mix_at_own_feedback(*arrays, self.at[name].image, s.first, s.last))
+        return self.at[name]
+
+    def mix(self, out: np.ndarray, key: Key, part: int, span: Span) -> None:
+        """Set ``out``, laid out as the source, to what it shows."""
+        source, (low, high) = key[2], self.limits[key]
+        # the signal of its own presentation cannot be known to a feedforward read: the one before stands in for it
+        kept, signal = self.kept[source], self.signal[source].values
+        signal = kept if key[1] == FEEDFORWARD else signal
+        arrays = (out, kept, self.x[source].values, signal, *self._late[source])
+        image = self.at[source].image
+        spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, s.first, s.last))
+
+    def values_shown(self, key: Key) -> np.ndarray:
+        """Where `show` will have what it shows."""
+        found, source = self.reads.phases[key], key[2]
+        return (self.x if found.all_present else self.signal if found.all_signal else self.at)[source].values
+
+    def late(self, name: str, kind: int) -> np.ndarray:
+        """uint16, as laid out: small for a unit whose events of this kind are late."""
+        return self._late[name][kind]
+
+    def take(self, to: Activity, whole: Activity, reader: str, kind: int, part: int, span: Span) -> None:
+        """Copy the units of one part."""
+        wanted = ((part + self._turn[reader, kind]) % self.parts(reader, kind)).astype(np.uint16)
+        arguments = (to.values, whole.values, self._late[reader][kind], np.uint16(_SHIFT), wanted, to.image)
+        spread(span, lambda s: mixing.take_group(*arguments, s.first, s.last))
+
+    def copy(self, to: Activity, source: Activity, span: Span) -> None:
+        image = to.image
+        spread(span, lambda s: mixing.copy(to.values, source.values, s.first * image, s.last * image))
+
+    def keep(self, number: int) -> None:
+        """What the populations carry when the next presentation starts."""
+        for name in sorted(self.reads.remembered):
+            self.mix(self.kept[name], (name, -1, name), 0, Span(0, number, self._workers))
+
+
+def _alike(activity: Activity) -> Activity:
+    """The same layout and tables, other numbers."""
+    other = copies.copy(activity)
+    other.values = zeros(activity.values.size)
+    return other
+
+
+def _limits(found: Phases, stratum: np.ndarray, stream, together: bool) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.empty((2, *stratum.shape), np.int32)
+    mixing.limits(low, high, found.not_arrived, found.returned, stratum, stream, together)
+    return low, high

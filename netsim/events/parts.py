@@ -1,0 +1,167 @@
+"""A layer's products for a part of the units that read: so each part reads at a time of its own, at no more cost.
+
+Which units are a part depends on who computes their read. At the outputs of a filter: locations scattered over the
+map. At a full layer, and below one: units side by side. Elsewhere (None) every part is computed for all units, and
+what belongs to other parts is thrown away.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from netsim.activity import Activity, Span
+from netsim.events.mixing import columns
+from netsim.kernels import chance
+from netsim.kernels.memory import empty
+from netsim.kernels.sparse import BLOCK
+from netsim.kernels.workers import Workers
+from netsim.layers import Downward
+
+_FILTERS = ("conv", "untied")
+
+
+def scattered(locations: int, parts: int, *words: int) -> np.ndarray:
+    """Part of each location, int64 (locations,): as many in each part as can be, in an order by the counter hash."""
+    order = np.argsort([chance.key(*words, place) for place in range(locations)], kind="stable")
+    part = np.empty(locations, np.int64)
+    part[order] = np.arange(locations) % parts
+    return part
+
+
+def side_by_side(units: int, parts: int, grain: int = 1) -> np.ndarray:
+    """Part of each unit, int64 (units,): stretches of nearly equal length, each a multiple of ``grain``."""
+    pieces = -(-units // grain)
+    return np.minimum(np.arange(units) // grain, pieces - 1) * parts // pieces
+
+
+def reading_parts(layer, parts: int, place: int) -> np.ndarray:
+    """Part of each unit of a layer at its feedforward events, int64 (units,)."""
+    if layer.kind in ("full", "output"):
+        return side_by_side(layer.units, parts, 16 if layer.units >= 64 * parts else 1)
+    return np.repeat(scattered(layer.units // layer.shape[-1], parts, 1, place), layer.shape[-1])
+
+
+def returning_parts(layer, above, parts: int, place: int) -> np.ndarray:
+    """Part of each unit of a layer at its feedback events, where the layer ``above`` (beyond drops) sends them."""
+    if above.kind in ("full", "output"):
+        return side_by_side(layer.units, parts, BLOCK if layer.units >= parts * BLOCK else 1)
+    return np.repeat(scattered(layer.units // layer.shape[-1], parts, 2, place), layer.shape[-1])
+
+
+def in_layout(part: np.ndarray, activity: Activity) -> np.ndarray:
+    """Parts of units (flat, row-major) at their places in an image of an activity; 0 in its border."""
+    placed = np.zeros(activity.image, np.int64)
+    width = part.size // activity.units.size
+    placed[activity.units[:, None] + np.arange(width)] = part.reshape(-1, width)
+    return placed
+
+
+class Read:
+    """Computes the reads of one part of a layer's units. Called with the activity that they read and a span."""
+
+    def prepare(self, workers: Workers) -> None:
+        """Lay out weights that have changed since the last batch."""
+
+
+def feedforward_reads(layer, own: Activity, part: np.ndarray, parts: int) -> list[Read] | None:
+    """The feedforward reads of each part of a layer's units, or None where they cannot be told apart."""
+    if layer.kind in _FILTERS:
+        return [_FilterUp(layer, own, np.flatnonzero(part[:: layer.shape[-1]] == p)) for p in range(parts)]
+    if layer.kind in ("full", "output"):
+        stretches = [np.flatnonzero(part == p) for p in range(parts)]
+        return [_ColumnsUp(layer, own, where) for where in stretches] if all(map(len, stretches)) else None
+    return None
+
+
+def feedback_reads(layer, own: Activity, down: Downward, part: np.ndarray, parts: int) -> list[Read] | None:
+    """The reads of each part of the units below a layer at their feedback events; own : the layer's activity."""
+    if layer.kind in _FILTERS:
+        channels = layer.below[-1]
+        return [_FilterDown(layer, own, down, np.flatnonzero(part[::channels] == p)) for p in range(parts)]
+    if layer.kind in ("full", "output") and down.activity.is_contiguous:
+        stretches = [np.flatnonzero(part == p) for p in range(parts)]
+        aligned = all(len(where) and (where[0] % BLOCK == 0) for where in stretches)
+        if aligned or (all(map(len, stretches)) and down.activity.kept is None):
+            return [_RowsDown(layer, down, int(where[0]), int(where[-1]) + 1) for where in stretches]
+    return None
+
+
+def _some_locations(layer, where: np.ndarray):
+    """An untied layer that works on some of its locations; a conv has the same filter everywhere."""
+    if layer.kind == "conv":
+        return layer
+    some = copy.copy(layer)
+    some.__dict__.update(locations=where.size, _blocks=layer._blocks[where])
+    return some
+
+
+class _FilterUp(Read):
+    def __init__(self, layer, own: Activity, where: np.ndarray):
+        self.some, self.own = _some_locations(layer, where), copy.copy(own)
+        self.own.units, self.own.inputs = own.units[where], own.inputs[where]
+
+    def __call__(self, below: Activity, span: Span) -> None:
+        self.some.feedforward((below,), self.own, span)
+
+
+class _FilterDown(Read):
+    def __init__(self, layer, own: Activity, down: Downward, where: np.ndarray):
+        self.layer, self.some, self.all = layer, _some_locations(layer, where), down
+        self.tables, self.down = copy.copy(own), copy.copy(down)
+        self.down.activity = copy.copy(down.activity)
+        self.down.activity.units, self.tables.signals = down.activity.units[where], own.signals[where]
+
+    def prepare(self, workers: Workers) -> None:
+        self.some._turned = self.layer._turned
+
+    def __call__(self, shown: Activity, span: Span) -> None:
+        self.tables.values, self.down.also = shown.values, self.all.also  # always the same arrays
+        self.some.feedback(self.tables, self.down, span)
+
+
+class _ColumnsUp(Read):
+    def __init__(self, layer, own: Activity, where: np.ndarray):
+        self.layer, self.own, self.begin = layer, own, int(where[0])
+        self.part = Activity((where.size,), own.images)
+        self.weights = empty(layer.n_in * where.size)
+        self.some = copy.copy(layer)
+        self.some.__dict__.update(n_out=where.size, _W=self.weights.reshape(layer.n_in, -1))
+
+    def prepare(self, workers: Workers) -> None:
+        W, layer, number = self.layer.W.reshape(-1), self.layer, self.some.n_out
+        self.some.packed = None
+        workers.run(
+            lambda a, b: columns(self.weights, W, layer.n_out, self.begin, number, a, b), layer.n_in, 64
+        )  # fmt: skip
+
+    def __call__(self, below: Activity, span: Span) -> None:
+        self.some.feedforward((below,), self.part, span)
+        own, end = self.own.array(span.last), self.begin + self.some.n_out
+        own[:, self.begin : end] = self.part.array(span.last)
+
+
+class _RowsDown(Read):
+    """Units ``begin`` to ``end`` of the layer below. Where it lists the units that it keeps, the lists are cut."""
+
+    def __init__(self, layer, down: Downward, begin: int, end: int):
+        self.layer, self.down, self.begin, self.end = layer, down, begin, end
+
+    def __call__(self, shown: Activity, span: Span) -> None:
+        layer, down, below = self.layer, copy.copy(self.down), copy.copy(self.down.activity)
+        down.activity = below
+        if layer._of_kept_units(below, span.last) is None:
+            layer = copy.copy(layer)
+            layer.__dict__.update(n_in=self.end - self.begin, _R=self.layer.R[self.begin : self.end])
+            # the same distance between images, but the first unit is another
+            below.values, down.also = below.values[self.begin :], down.also[self.begin if down.use_also else 0 :]
+        elif below.kept_image:
+            below.lists = copy.copy(below.lists)
+            starts = below.lists.starts.reshape(below.images, -1)
+            first, last = starts[:, self.begin // BLOCK], starts[:, -(-self.end // BLOCK)]
+            below.lists.starts = np.clip(starts, first[:, None], last[:, None]).reshape(-1)
+        else:
+            kept = below.kept_units
+            below.kept_units = kept[(kept >= self.begin) & (kept < self.end)]
+        layer.feedback(shown, down, span)

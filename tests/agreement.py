@@ -62,6 +62,11 @@ class Case:
             pool_anchor=self.pool_anchor, pool_ties=self.pool_ties,
         )  # fmt: skip
 
+    @property
+    def engine(self):
+        """What trains: a class with the options of `netsim.Trainer`."""
+        return netsim.Trainer
+
     def train(self, net, **options):
         own = dict(
             protocol=self.protocol, loss=self.loss, step_size=self.step_size, mu=self.mu,
@@ -69,7 +74,7 @@ class Case:
             feedback_through=self.feedback_through, untied_feedback=self.untied_feedback,
             feedback_input=self.feedback_input, feedback_clip=self.feedback_clip, seed=self.seed + 1,
         )  # fmt: skip
-        trainer = netsim.Trainer(net, **{**own, **self.trainer, **options})
+        trainer = self.engine(net, **{**own, **self.trainer, **options})
         trainer.epoch, trainer.batch = self.epoch, self.batch_number
         return trainer
 

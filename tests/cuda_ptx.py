@@ -41,6 +41,15 @@ jit.Kernel.launch = record
 jit.upload, jit.fetch = upload, lambda array, number=None: array[:number].copy()
 jit.empty = jit.zeros = lambda number, dtype=np.float32: np.zeros(number, dtype)
 
+OPTIONS = (
+    {},
+    {"loss": "softmax"},
+    {"tiled": False},
+    {"protocol": "sign-symmetry"},
+    {"protocol": "dfa"},
+    {"feedback_input": "positive", "feedback_clip": 2.0},
+)
+
 #: Of layers that every tile is the best for, among them.
 NETS = (
     "conv 8 5x5; maxpool 3; drop .5; conv 40 3x3; conv 40 3x3; sum; untied 5 3x3; full 9; output",
@@ -56,7 +65,7 @@ def launch_all() -> None:
     from netsim.data.dataset import Split
 
     for net in NETS:
-        for options in ({}, {"loss": "softmax"}, {"tiled": False}, {"protocol": "sign-symmetry"}, {"protocol": "dfa"}):
+        for options in OPTIONS:
             for connectivity in (1.0, 0.5):
                 network = netsim.Network(net, (12, 12, 3), 10, connectivity=connectivity)
                 trainer = CudaTrainer(network, **options)

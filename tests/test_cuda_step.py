@@ -20,16 +20,11 @@ PROTOCOLS = ("urfb", "bp", "frfb", "urfb", "sign-symmetry", "dfa")
 class CudaCase(Case):
     """A comparison with the engine on the device."""
 
-    def train(self, net, **options):
+    @property
+    def engine(self):
         from netsim.cuda.trainer import CudaTrainer
 
-        trainer = CudaTrainer(
-            net, protocol=self.protocol, loss=self.loss, step_size=self.step_size, mu=self.mu,
-            feedback_rate=self.feedback_rate, decay=self.decay, drop=self.drop, frozen=self.frozen,
-            seed=self.seed + 1, **{**self.trainer, **options},
-        )  # fmt: skip
-        trainer.epoch, trainer.batch = self.epoch, self.batch_number
-        return trainer
+        return CudaTrainer
 
 
 class OnDevice:

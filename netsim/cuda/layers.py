@@ -8,7 +8,7 @@ import numpy as np
 
 from netsim.cuda import pools, products, units
 from netsim.cuda.connections import Connections
-from netsim.cuda.jit import empty, upload
+from netsim.cuda.jit import copy, empty, upload
 from netsim.kernels import chance
 from netsim.layers import Layer
 
@@ -58,7 +58,8 @@ class DeviceWeighted(DeviceLayer):
         super().__init__(layer, position, images)
         self.connections = Connections(layer, images, places, tiled)
         self._straight, self._options, self.D = None, (images, places, tiled), None
-        self.W = self.R = self.W_mask = self.R_mask = self.increment = None
+        self.W = self.R = self.R_epoch = self.W_mask = self.R_mask = None
+        self.increment = self.increment_R = self._positive = None
 
     def take(self) -> None:
         """The weights and connections of the host."""
@@ -73,8 +74,16 @@ class DeviceWeighted(DeviceLayer):
         )
         if layer.is_symmetric:
             self.R_mask = self.W_mask
+        self.R_epoch = None if layer.R_epoch is None else upload(layer.R_epoch, self.R_epoch)
         if layer.direct is not None:
             self.D = upload(layer.D, self.D)
+
+    def keep_R(self, anew: bool) -> None:
+        """Keep R as it is now for the signals of an epoch; ``anew`` : also where one was kept before."""
+        if anew or self.R_epoch is None:
+            if self.R_epoch is None:
+                self.R_epoch = empty(self.connections.weights)
+            copy(self.R_epoch, self.R)
 
     def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
         """x = sigma(W x_below) (eq. 1)."""
@@ -83,12 +92,20 @@ class DeviceWeighted(DeviceLayer):
     def hebbian(self, below, images: int) -> None:
         """increment = sum over images of delta x_below (section 3.1)."""
         if self.increment is None:
-            self.increment = empty(self.connections.weights)
+            self.increment = self.increment_R = empty(self.connections.weights)
         self.connections.hebbian(self.increment, below, self.own, images)
 
-    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
-        """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W)."""
-        self.connections.feedback(down.below, down.also, self.own, self.R, images, down.use_also, down.gate, down.slope)
+    def hebbian_of_R(self, below, images: int) -> None:
+        """increment_R = sum over images of delta max(x_below, 0) (`netsim.variants`)."""
+        if self._positive is None:
+            self._positive, self.increment_R = empty(below.size), empty(self.connections.weights)
+        units.positive.over(images * int(np.prod(self.layer.below)), self._positive, below)
+        self.connections.hebbian(self.increment_R, self._positive, self.own, images)
+
+    def feedback(self, down: Downward, draw: Draw, images: int, R=None) -> None:
+        """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W); ``R`` : in place of the layer's."""
+        R = self.R if R is None else R
+        self.connections.feedback(down.below, down.also, self.own, R, images, down.use_also, down.gate, down.slope)
 
     def direct_feedback(self, top, images: int) -> None:
         """x <- gate * (D delta_L): the output error, straight from the top, REPLACES the layer's own units (DFA)."""
@@ -103,16 +120,16 @@ class DeviceWeighted(DeviceLayer):
 
     def update(self, rate: float, keep: float, feedback_rate: float) -> None:
         """W += rate * increment, R += feedback_rate * rate * increment (eq. 7); first both shrink to ``keep``."""
-        self._update(self.W, self.W_mask, np.float32(rate), np.float32(keep))
+        self._update(self.W, self.W_mask, self.increment, np.float32(rate), np.float32(keep))
         if feedback_rate > 0 and self.R is not self.W:
-            self._update(self.R, self.R_mask, np.float32(feedback_rate * rate), np.float32(keep))
+            self._update(self.R, self.R_mask, self.increment_R, np.float32(feedback_rate * rate), np.float32(keep))
 
-    def _update(self, weights, mask, rate: np.float32, keep: np.float32) -> None:
+    def _update(self, weights, mask, increment, rate: np.float32, keep: np.float32) -> None:
         size = self.connections.weights
         if mask is None:
-            products.update.over(size, weights, self.increment, rate, keep)
+            products.update.over(size, weights, increment, rate, keep)
         else:
-            products.update_connected.over(size, weights, mask, self.increment, rate, keep)
+            products.update_connected.over(size, weights, mask, increment, rate, keep)
 
 
 class DeviceMaxpool(DeviceLayer):

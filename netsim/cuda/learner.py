@@ -51,6 +51,7 @@ class CudaLearner:
         if not self._began:
             trainer.begin_on_device(self._batch)
             self._began = True
+        trainer.begin_epoch_on_device()
         upload(order.astype(np.int32), self._order)
         upload(keys(trainer, 0, -(-self._images // self._batch)), self._keys)
         upload(np.array([before], np.int64), self._before)

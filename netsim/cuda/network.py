@@ -7,7 +7,7 @@ import numpy as np
 from netsim.arrays import check_images
 from netsim.cuda.jit import empty, fetch, upload, zeros
 from netsim.cuda.layers import DeviceWeighted, Downward, Draw, make_layer
-from netsim.cuda.units import OUTPUT_ERRORS
+from netsim.cuda.units import OUTPUT_ERRORS, clip
 from netsim.errors import OptionError
 from netsim.geometry import INPUT, units
 from netsim.network import Network
@@ -78,6 +78,8 @@ class DeviceNet:
             for which in ("W", "R"):
                 target = getattr(device.layer, which)
                 target[...] = fetch(getattr(device, which)).reshape(target.shape)
+            if device.R_epoch is not None:
+                device.layer.R_epoch = fetch(device.R_epoch).reshape(device.layer.weights_shape)
 
     def _parents(self, layer) -> tuple:
         return tuple(self.x_0 if name == INPUT else self.at[name].own for name in layer.parents)
@@ -92,17 +94,34 @@ class DeviceNet:
         top = self.at[self.layers[-1].name].own
         OUTPUT_ERRORS[loss].over(images, top, self.labels, losses, wrong, batch, np.float64(mu), self.classes)
 
-    def feedback(self, layer, images: int, draw: Draw) -> None:
-        """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2)."""
-        self.at[layer.name].feedback(self._downs[layer.name], draw, images)
+    def feedback(self, layer, images: int, draw: Draw, by_epoch: bool = False) -> None:
+        """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2).
+
+        ``by_epoch`` : it comes down through the R of when the epoch began.
+        """
+        device = self.at[layer.name]
+        if by_epoch:
+            device.feedback(self._downs[layer.name], draw, images, device.R_epoch)
+        else:
+            device.feedback(self._downs[layer.name], draw, images)
+
+    def clip(self, layer, images: int, scale: float) -> None:
+        """signal <- clip(scale * signal, -slope, slope) in a layer (`netsim.variants`)."""
+        clip.over(images * layer.units, self.at[layer.name].own, np.float32(scale), layer.slope)
 
     def direct_feedback(self, layer, images: int) -> None:
         """The output error, through the layer's own matrix D, REPLACES the units of a hidden layer (DFA)."""
         self.at[layer.name].direct_feedback(self.at[self.layers[-1].name].own, images)
 
-    def hebbian(self, layer, images: int) -> None:
-        """The increment of a layer with weights, from its signal and the activity below (section 3.1)."""
-        self.at[layer.name].hebbian(*self._parents(layer), images)
+    def hebbian(self, layer, images: int, positive: bool = False) -> None:
+        """The increment of a layer with weights, from its signal and the activity below (section 3.1).
+
+        ``positive`` : R learns from the positive part of that activity (`netsim.variants`).
+        """
+        device, parents = self.at[layer.name], self._parents(layer)
+        device.hebbian(*parents, images)
+        if positive:
+            device.hebbian_of_R(*parents, images)
 
     def carried(self, name: str, images: int) -> np.ndarray:
         """What the units of a layer carry, on the host: float32 (B, *shape)."""

@@ -13,6 +13,7 @@ from netsim.cuda.network import DeviceNet
 from netsim.engine import StepResult, Trainer
 from netsim.errors import OptionError
 from netsim.kernels import chance
+from netsim.layers import Layer, Weighted
 from netsim.network import Network
 from netsim.protocols.sign_symmetry import SignSymmetry, scale
 
@@ -42,6 +43,9 @@ class CudaTrainer(Trainer):
         self._learning_names = {layer.name for layer in self._learners}
         self._lowest_name = None if lowest is None else lowest.name
 
+    def _check_engine(self) -> None:
+        """This engine does everything that the CPU's does, but for imperfect circuits."""
+
     # ------------------------------------------------------------------------------------- one step, launched
     def present(self, images: int, draw: Draw, losses, wrong, batch) -> None:
         """Both phases and the increments, in the paper's order. ``losses``, ``wrong`` : by image, from ``batch`` on."""
@@ -49,22 +53,48 @@ class CudaTrainer(Trainer):
         net.feedforward(images, draw)
         net.output_error(images, self.loss_name, self.mu, losses, wrong, batch)
         for layer in self._descent:
-            learns, top = layer.name in self._learning_names, layer is self.net.layers[-1]
-            if self.protocol.direct and learns and not top:
+            if self.protocol.direct and layer.name in self._learning_names and layer is not self.net.layers[-1]:
                 net.direct_feedback(layer, images)
-            if learns:
-                net.hebbian(layer, images)
+            self._learn(layer, images)
             if layer.name != self._lowest_name and not self.protocol.direct:
-                net.feedback(layer, images, draw)
+                self._send_down(layer, images, draw)
+
+    def _learn(self, layer: Layer, images: int) -> None:
+        """The increments of a layer that learns; where signals take its new weights, also its update."""
+        if layer.name in self._learning_names:
+            self.device_net.hebbian(layer, images, self.variants.feedback_input == "positive")
+            if self.variants.feedback_through == "updated":
+                self._update(layer, images)
+
+    def _send_down(self, layer: Layer, images: int, draw: Draw) -> None:
+        """The signal of a layer REPLACES the units right below it (eq. 2)."""
+        self.device_net.feedback(layer, images, draw, self._by_epoch(layer))
+        below = self.net.layers[self.net.layers.index(layer) - 1]
+        if self.variants.feedback_clip is not None and below.saturates:
+            self.device_net.clip(below, images, self.variants.feedback_clip)
+
+    def _by_epoch(self, layer: Layer) -> bool:
+        """Whether a layer's signals come down through its R of when the epoch began."""
+        return layer.kind == "untied" and self.variants.untied_feedback == "epoch"
 
     def update(self, images: int) -> None:
+        """The update of all layers, unless each was updated before its signal went down."""
+        if self.variants.feedback_through != "updated":
+            for layer in self._learners:
+                self._update(layer, images)
+
+    def _update(self, layer: Weighted, images: int) -> None:
         """W += (eta / B) increment; R += epsilon times the same (section 3.1, eq. 7); with decay both shrink first."""
-        rate, keep = self.step_size / images, np.float32(1 - self.step_size * self.decay)
-        for layer in self._learners:
-            layer = self.device_net.at[layer.name]
-            layer.update(rate, keep, self.protocol.feedback_rate)
-            if isinstance(self.protocol, SignSymmetry):
-                layer.follow(scale(layer.layer))
+        device, keep = self.device_net.at[layer.name], np.float32(1 - self.step_size * self.decay)
+        device.update(self.step_size / images, keep, self.protocol.feedback_rate)
+        if isinstance(self.protocol, SignSymmetry):
+            device.follow(scale(layer))
+
+    def begin_epoch_on_device(self) -> None:
+        """Keep R of when the epoch begins, of layers whose signals come down through it."""
+        for layer in self.net.weighted:
+            if self._by_epoch(layer):
+                self.device_net.at[layer.name].keep_R(anew=self.batch == 0)
 
     def begin_on_device(self, images: int) -> None:
         """Take the weights to the device, with room for batches of so many images."""
@@ -78,6 +108,7 @@ class CudaTrainer(Trainer):
         labels = check_labels(labels, len(images), self.net.classes)
         net, number = self.device_net, len(images)
         self.begin_on_device(number)
+        self.begin_epoch_on_device()
         upload(images, net.x_0)
         upload(labels, net.labels)
         draw = Draw(upload(keys(self, self.batch, 1)), zeros(1, np.int64), self.drop)
@@ -87,10 +118,12 @@ class CudaTrainer(Trainer):
         """As `netsim.Trainer.increments`."""
         number, draw, losses, wrong, batch = self._arrive(images, labels)
         self.present(number, draw, losses, wrong, batch)
-        found = {
-            layer.name: fetch(self.device_net.at[layer.name].increment).reshape(layer.weights_shape)
-            for layer in self._learners
-        }
+        found = {}
+        for layer in self._learners:
+            device = self.device_net.at[layer.name]
+            found[layer.name] = fetch(device.increment).reshape(layer.weights_shape)
+            if device.increment_R is not device.increment:
+                found[f"{layer.name}.R"] = fetch(device.increment_R).reshape(layer.weights_shape)
         return found, result(fetch(losses), fetch(wrong))
 
     def step(self, images, labels) -> StepResult:
@@ -113,7 +146,9 @@ class CudaTrainer(Trainer):
                 net.direct_feedback(layer, number)
         else:
             for layer in reversed(self.net.layers[1:]):
-                net.feedback(layer, number, draw)
+                if self.variants.feedback_through == "updated":
+                    self._learn(layer, number)
+                self._send_down(layer, number, draw)
         found = {layer.name: net.carried(layer.name, number) for layer in self.net.layers}
         for position, layer in enumerate(self.net.layers):
             if layer.kind == "drop" and self.drop != "off":  # a dropped unit stays silent

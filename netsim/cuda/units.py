@@ -64,6 +64,20 @@ def drop_feedback(below, also, own, keys, turn, layers, layer, limit, scale, mas
 
 
 @kernel
+def positive(out, x, size):
+    """out = max(x, 0)."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        out[i] = max(x[i], ZERO)
+
+
+@kernel
+def clip(signal, scale, slope, size):
+    """signal <- clip(scale * signal, -slope, slope)."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        signal[i] = min(max(scale * signal[i], -slope), slope)
+
+
+@kernel
 def sum_feedforward(own, first, second, size):
     """own = first + second."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

@@ -90,6 +90,7 @@ class Configuration(BaseModel):
     circuits: Annotated[dict[str, float], Field(max_length=100)] | None = None
     source: Source | None = None
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    device: _Text = "cpu"
     resolved: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, Any] = Field(default_factory=dict)
 
@@ -127,11 +128,11 @@ class Configuration(BaseModel):
         return {name: getattr(self, name) for name in names}
 
     def decisive(self) -> dict[str, Any]:
-        """What must be the same when a run is resumed: all but its length, its threads and where files lie.
+        """What must be the same when a run is resumed: all but its length, its threads, its device and where files lie.
 
         Data and the checkpoint of a source are compared by their digests, so files may move.
         """
-        spare = dict.fromkeys(("epochs", "threads", "data", "data_dir", "name", "resolved", "versions"), True)
+        spare = dict.fromkeys(("epochs", "threads", "device", "data", "data_dir", "name", "resolved", "versions"), True)
         decay = protocols.find(self.protocol).decay if self.decay is None else self.decay
         return {**self.model_dump(mode="json", exclude={**spare, "source": {"run"}}), "decay": decay}
 

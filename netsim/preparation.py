@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netsim import configuration as configurations
-from netsim import summary
+from netsim import devices, summary
 from netsim.configuration import Configuration
 from netsim.errors import OptionError
 from netsim.variants import Variants
@@ -21,6 +21,7 @@ from netsim.variants import Variants
 if TYPE_CHECKING:
     from netsim import Network, Trainer
     from netsim.data import Split
+    from netsim.devices import Device
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Prepared:
     configuration: Configuration
     network: Network
     trainer: Trainer
+    device: Device
     train: Split
     validation: Split | None
     test: Split | None
@@ -54,7 +56,8 @@ def prepare(configuration: Configuration) -> Prepared:
     network = netsim.Network(
         resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
     )
-    trainer = netsim.Trainer(network, **resolved.trainer_options())
+    device = devices.choose(resolved.device)
+    trainer = devices.make_trainer(device, network, **resolved.trainer_options())
     train, validation = dataset.train, None
     if resolved.validation:
         train, validation = dataset.holdout(resolved.validation)
@@ -62,8 +65,9 @@ def prepare(configuration: Configuration) -> Prepared:
         train = train.take(np.arange(resolved.resolved["train"]))
     chosen = {"mu": float(trainer.mu), "decay": trainer.decay}
     facts = {**resolved.resolved, **chosen, "data_sha256": fingerprint(train, validation)}
-    resolved = resolved.model_copy(update={"resolved": facts})
-    return Prepared(resolved, network, trainer, train, validation, dataset.test, dataset.class_names)
+    versions = resolved.versions if device.name == "cpu" else {**resolved.versions, "device": device.text}
+    resolved = resolved.model_copy(update={"resolved": facts, "versions": versions})
+    return Prepared(resolved, network, trainer, device, train, validation, dataset.test, dataset.class_names)
 
 
 def check_memory(configuration: Configuration, input_shape: tuple[int, int, int], classes: int) -> None:

@@ -10,24 +10,31 @@ batch) alone. So a run that was killed and resumed gives the bits of one that wa
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netsim import evaluation, inheritance, plots
+from netsim import devices, evaluation, inheritance, plots
 from netsim.configuration import differences, parse
 from netsim.errors import DivergedError, NetsimError, RunError
 from netsim.preparation import Prepared
 from netsim.runs import Checkpoint, History, Run
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
+if TYPE_CHECKING:
+    from netsim.engine import StepResult
+
 #: Seconds between checkpoints within an epoch, and between drawings of the curves.
 CHECKPOINT_SECONDS = 60.0
 CURVES_SECONDS = 30.0
+#: Seconds after which a device is asked for the results that it keeps back.
+SETTLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -99,30 +106,32 @@ def train(
     split, batch = prepared.train, configuration.batch
     position, history = _restore(prepared, run, on_event)
     on_event(Started(configuration, position.epoch, position.images))
-    saved = drawn = time.monotonic()
+    learner = devices.make_learner(trainer, split, batch)
+    saved = drawn = settled = time.monotonic()
     drawn_epochs = -1
     for epoch in range(position.epoch, configuration.epochs):
         order = order_of_images(configuration.seed, epoch, len(split))
         trainer.begin_epoch(epoch)
         trainer.batch = position.batch
-        seconds, learned = 0.0, 0
+        learner.begin_epoch(order, position.images)
+        clock = _Clock()
         for start in range(position.images, len(split), batch):
-            began = time.perf_counter()
-            images, labels = split.batch(order[start : start + batch])
-            with np.errstate(all="ignore"):  # what is not finite is found below, and told in one line
-                result = trainer.step(images, labels)
-            seconds, learned = seconds + time.perf_counter() - began, learned + len(labels)
-            _check_finite(result.loss, position, run)
-            position = position.after_batch(len(labels), result.loss, result.error_rate)
-            on_event(Stepped(epoch + 1, position.images, *position.means()))
-            if stop():
-                run.save(_checkpoint(prepared, position, history, run))
-                _draw(prepared, run, history)
-                return Outcome(False, history.records, run.timings())
-            if time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            end = min(start + batch, len(split))
+            with clock.learning(end - start):
+                known = learner.learn(start, end)
+            position = _told(known, position, run, on_event)
+            stopped, saving = stop(), time.monotonic() - saved >= CHECKPOINT_SECONDS
+            if stopped or saving or end == len(split) or time.monotonic() - settled >= SETTLE_SECONDS:
+                with clock.learning(0):
+                    known = learner.settle()
+                position, settled = _told(known, position, run, on_event), time.monotonic()
+            if stopped or saving:
                 run.save(_checkpoint(prepared, position, history, run))
                 saved = time.monotonic()
-        record, timing = _measure(prepared, position, seconds, learned)
+            if stopped:
+                _draw(prepared, run, history)
+                return Outcome(False, history.records, run.timings())
+        record, timing = _measure(prepared, learner.network, position, clock)
         for loss in (record["train_loss"], record["validation_loss"]):
             _check_finite(0.0 if loss is None else loss, position, run)
         position, improved = position.after_epoch().with_best(record)
@@ -156,15 +165,41 @@ def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:
     return np.argsort(np.random.Philox(key=key).random_raw(images), kind="stable")
 
 
-def _measure(prepared: Prepared, position: Position, seconds: float, learned: int) -> tuple[dict, dict]:
-    """The epoch's line of metrics.jsonl (a function of seed and data alone) and of timings.jsonl."""
+class _Clock:
+    """Seconds that an epoch's learning took, without what is done between batches, and images learned in them."""
+
+    def __init__(self) -> None:
+        self.seconds, self.images = 0.0, 0
+
+    @contextlib.contextmanager
+    def learning(self, images: int) -> Iterator[None]:
+        began = time.perf_counter()
+        with np.errstate(all="ignore"):  # what is not finite is found later, and told in one line
+            yield
+        self.seconds, self.images = self.seconds + time.perf_counter() - began, self.images + images
+
+
+def _told(known: list[tuple[int, StepResult]], position: Position, run: Run, on_event) -> Position:
+    """The position after steps whose results are known by now; everybody hears of each."""
+    for images, result in known:
+        _check_finite(result.loss, position, run)
+        position = position.after_batch(images, result.loss, result.error_rate)
+        on_event(Stepped(position.epoch + 1, position.images, *position.means()))
+    return position
+
+
+def _measure(prepared: Prepared, answering, position: Position, clock: _Clock) -> tuple[dict, dict]:
+    """The epoch's line of metrics.jsonl (a function of seed and data alone) and of timings.jsonl.
+
+    answering: the net, or the net as it stands on a device.
+    """
     began = time.perf_counter()
     network, loss, error = prepared.network, None, None
     shown = prepared.train if prepared.validation is None else prepared.validation
     if prepared.validation is not None:
         configuration = prepared.configuration
         result = evaluation.evaluate(
-            network, prepared.validation, configuration.loss, prepared.trainer.mu, configuration.threads
+            answering, prepared.validation, configuration.loss, prepared.trainer.mu, configuration.threads
         )
         loss, error = result.loss, result.error
     train_loss, train_error = position.means()
@@ -179,12 +214,12 @@ def _measure(prepared: Prepared, position: Position, seconds: float, learned: in
         "validation_error": error,
         "correlation": correlations,
         "angle_degrees": angles,
-        "saturated": evaluation.saturation(network, shown),
+        "saturated": evaluation.saturation(answering, shown),
     }
     timing = {
         "epoch": position.epoch + 1,
-        "images_per_second": learned / seconds if seconds > 0 else None,
-        "seconds": seconds,
+        "images_per_second": clock.images / clock.seconds if clock.seconds > 0 else None,
+        "seconds": clock.seconds,
         "evaluation_seconds": time.perf_counter() - began,
     }
     return record, timing
@@ -248,7 +283,8 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
     if facts.get("data_sha256") != prepared.configuration.resolved["data_sha256"]:
         raise RunError(f"{run.path}: the data {prepared.configuration.data} are not those that the run began with")
     before = parse(run.configuration(), str(run.configuration_path)).get("versions", {})
-    for difference in differences(before, prepared.configuration.versions):
+    before, now = ({"device": "CPU", **versions} for versions in (before, prepared.configuration.versions))
+    for difference in differences(before, now):
         on_event(Notice(f"{difference}: the run may not repeat bit for bit"))
     try:
         position = Position(**{field.name: facts[field.name] for field in fields(Position)})

@@ -42,6 +42,7 @@ BAD_VALUES = {
     "--slope": ["0", "-1", "1e7", "1e-7"],
     "--threads": ["0", "-1", "99999"], "--validation": ["-1", "60", "1000"], "--train-images": ["0"],
     "--protocol": ["urbf", "", "URFB!"], "--loss": ["hing", ""], "--drop": ["sampel", ""],
+    "--device": ["gpu", "CUDA", ""],
     "--freeze": ["conv7", "maxpool1", ",x"], "--data": ["digit", "", "npz:", "npz:/nowhere/a.npz"],
     "--net": ["", "conv 4", "simpnet2", "conv 4 3x3; maxpool 9; output", "sum; output", "full 3"],
 }  # fmt: skip

@@ -72,7 +72,7 @@ def test_every_option_reaches_the_run(data, capsys):
         "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
         "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
         "seed": 9, "threads": 1, "pool_anchor": "corner", "pool_ties": "all", "feedback_through": "updated",
-        "untied_feedback": "epoch", "feedback_input": "positive", "feedback_clip": 5.0,
+        "untied_feedback": "epoch", "feedback_input": "positive", "feedback_clip": 5.0, "device": "cpu",
     }  # fmt: skip
     assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits", "source"}
     arguments = []

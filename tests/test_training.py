@@ -8,7 +8,7 @@ import pytest
 import small_runs
 
 import netsim
-from netsim import configuration, evaluation, preparation, runs, training
+from netsim import configuration, devices, evaluation, preparation, runs, training
 from netsim.errors import DivergedError, OptionError, RunError
 from netsim.training_events import EpochDone, Notice, Started, Stepped
 
@@ -185,6 +185,48 @@ def test_checkpoints_within_an_epoch_change_nothing(tmp_path, data, monkeypatch)
     assert len(saves) == 3 * 8
     assert set(saves) == set(range(8))
     assert small_runs.bits(tmp_path / "often") == small_runs.bits(tmp_path / "whole")
+
+
+class Delayed(devices.HostLearner):
+    """A learner that tells nothing before it is asked to settle, as one on a GPU."""
+
+    def begin_epoch(self, order, before=0):
+        super().begin_epoch(order, before)
+        self.kept, self.before = [], before
+
+    def learn(self, first, last):
+        assert first == self.before + sum(images for images, _ in self.kept)  # nothing is left out, or learned twice
+        self.kept += super().learn(first, last)
+        return []
+
+    def settle(self):
+        told, self.kept = self.kept, []
+        self.before += sum(images for images, _ in told)
+        return told
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_results_that_a_device_keeps_back_change_nothing(tmp_path, data, monkeypatch, seconds):
+    small_runs.start(tmp_path / "whole", data)
+    monkeypatch.setattr(devices, "make_learner", lambda trainer, split, batch: Delayed(trainer, split))
+    monkeypatch.setattr(training, "SETTLE_SECONDS", seconds)
+    events = []
+    small_runs.start(tmp_path / "late", data, events.append)
+    steps = [(event.epoch, event.images) for event in events if isinstance(event, Stepped)]
+    assert steps == [(epoch, images) for epoch in (1, 2, 3) for images in (8, 16, 24, 32, 40, 48, 54)]
+    batches = iter(range(100))
+    small_runs.start(tmp_path / "cut", data, stop=lambda: next(batches) == 9)
+    assert runs.checkpoints.load(tmp_path / "cut" / "last.safetensors").position["batch"] == 2
+    small_runs.resume(tmp_path / "cut")
+    whole = small_runs.bits(tmp_path / "whole")
+    assert small_runs.bits(tmp_path / "late") == whole == small_runs.bits(tmp_path / "cut")
+
+
+def test_a_diverging_run_of_such_a_device_saves_nothing_that_is_not_finite(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(devices, "make_learner", lambda trainer, split, batch: Delayed(trainer, split))
+    with pytest.raises(DivergedError, match="no longer finite"):
+        small_runs.start(tmp_path / "run", data, step_size=1e38)
+    assert not (tmp_path / "run" / "last.safetensors").exists()
 
 
 def test_without_validation_images_the_training_error_tells_the_best(tmp_path, data):

@@ -60,7 +60,7 @@ def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str,
     source = str(run.configuration_path)
     configuration = configurations.build(configurations.parse(run.configuration(), source), source)
     other = configurations.absolute_paths({"data": data or configuration.data, "data_dir": data_dir})
-    change = {"data": other["data"]}
+    change = {"data": other["data"], "device": "cpu"}
     if data is not None or data_dir is not None:
         change["data_dir"] = other["data_dir"]
     saved = checkpoints.load(run.best_path if checkpoint == "best" else run.last_path)

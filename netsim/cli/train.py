@@ -151,6 +151,9 @@ def train(
         int | None,
         _option("--threads", metavar="N", panel=_RUN, help="All cores. Changes no bit of the result."),
     ] = None,
+    device: Annotated[
+        str | None, _option("--device", metavar="D", panel=_RUN, help="cpu (default), cuda, or auto: a GPU if usable.")
+    ] = None,
     out: Annotated[
         Path | None,
         _option("--out", metavar="DIR", panel=_RUN, help="Run folder: runs/NET-DATA-PROTOCOL-seedN."),
@@ -267,11 +270,11 @@ def _resume(
 ) -> int:
     from netsim import configuration, preparation, runs
 
-    fixed = sorted(set(given) - {"epochs", "threads", "data_dir"})
+    fixed = sorted(set(given) - {"epochs", "threads", "device", "data_dir"})
     named = [*unfit, *["--out"] * (out is not None), *["--config"] * (config is not None)]
     named += [OPTION_NAMES.get(key, key) for key in fixed]
     if named:
-        raise OptionError(f"{named[0]} cannot go with --resume; only --epochs, --threads, --data-dir can")
+        raise OptionError(f"{named[0]} cannot go with --resume; only --epochs, --threads, --device, --data-dir can")
     with runs.find(path).lock() as run:
         source = str(run.configuration_path)
         values = configuration.parse(run.configuration(), source)
@@ -282,7 +285,7 @@ def _resume(
         if asked.epochs < done:
             raise OptionError(f"--epochs is {asked.epochs}, but {run.path} has done {done} epochs already")
         prepared = preparation.prepare(asked)
-        if asked.epochs != old.epochs or asked.data_dir != old.data_dir:
+        if any(getattr(asked, key) != getattr(old, key) for key in ("epochs", "device", "data_dir")):
             # The tables of information stay those that the run began with.
             kept = {"resolved": old.resolved, "versions": old.versions}
             run.write_configuration(prepared.configuration.model_copy(update=kept).to_toml())
@@ -293,6 +296,8 @@ def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) ->
     from netsim import progress, training
     from netsim.training_events import Notice
 
+    c = prepared.configuration
+    notices = (*notices, *prepared.device.notices(c, prepared.network.input_shape, prepared.network.classes))
     if phase:
         later = f"{_second_phase(run.path, phase)}   # the file's untied phase"
         notices = (*notices, f"then, for the untied phase: {later.partition('   #')[0]}")
@@ -380,5 +385,5 @@ OPTION_NAMES = {
     "feedback_input": "--feedback-input", "feedback_clip": "--feedback-clip", "pool_anchor": "--pool-anchor",
     "pool_ties": "--pool-ties",
     "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
-    "source": "--from", "seed": "--seed", "threads": "--threads",
+    "source": "--from", "seed": "--seed", "threads": "--threads", "device": "--device",
 }  # fmt: skip

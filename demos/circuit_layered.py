@@ -57,7 +57,8 @@ def main() -> None:
                 limit = math.nan if bound.undecided else max(part.max() for part in (*bound.W, *bound.R))
                 found[f"{name}, {cells}"][0].append(difference)
                 found[f"{name}, {cells}"][1].append(limit)
-                print(f"{length} tau, {name}, {cells}: largest difference {difference:.2g}, bound {limit:.2g}")
+                shown = "none" if bound.undecided else f"{limit:.2g}"
+                print(f"{length} tau, {name}, {cells}: largest difference {difference:.2g}, bound {shown}")
     title = f"{'-'.join(map(str, SIZES))} net of circuits against the engine, {presentations} digits"
     print(agreement_over_phases_picture(lengths, found, title, options.out / "circuit-layered.png"))
 

@@ -19,6 +19,7 @@ EQUATIONS = [
     signed_pairs.HIDDEN_PAIR,
     signed_pairs.OUTPUT_PAIR,
     signed_pairs.BOTH_PAIRS,
+    signed_pairs.INPUT_LINES,
     spiking.NEURON,
     spiking.COMPARATOR_NEURON,
     spiking.HIDDEN_POPULATIONS,
@@ -26,6 +27,10 @@ EQUATIONS = [
     spiking.BOTH_POPULATIONS,
     layered_wiring.SIGNED_SYNAPSE,
     layered_wiring.SIGNED_TAG,
+    layered_wiring.PAIR_SYNAPSE,
+    layered_wiring.PAIR_CURRENT,
+    layered_wiring.PAIR_TAG,
+    layered_wiring.PAIR_CHANGE,
 ]
 
 

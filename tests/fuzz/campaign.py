@@ -81,8 +81,8 @@ def main() -> None:
             for part in range(-(-arguments.inputs // PART)):
                 many = min(PART, arguments.inputs - part * PART)
                 seen += campaign(target, many, arguments.seed + part)
-        took = f"{time.process_time() - began:.0f} s of CPU, the slowest {targets.check.longest:.3f} s"
-        print(f"{name}: {seen.total()} inputs, {took}: {dict(seen)}", flush=True)
+                took = f"{time.process_time() - began:.0f} s of CPU, the slowest {targets.check.longest:.3f} s"
+                print(f"{name}: {seen.total()} inputs, {took}: {dict(seen)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ inputs of each (tests/test_promises_fuzz.py), `tests/fuzz/campaign.py` as many a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from hypothesis import strategies as st
 
@@ -64,18 +66,42 @@ check.longest = 0.0
 
 
 def mutated(valid: list[str], words: list[str]) -> st.SearchStrategy[str]:
-    """Valid texts with pieces cut out, doubled, swapped for words, or for any characters."""
-    piece = st.one_of(st.sampled_from(words), st.text(max_size=6), st.sampled_from(["", "\0", "\n", "9" * 30, "-"]))
-    edit = st.tuples(st.floats(0, 1), st.integers(0, 12), piece)
+    """Valid texts with pieces cut out, moved, swapped for words or for any characters; and texts of words, and any.
 
-    def apply(text: str, edits: list[tuple[float, int, str]]) -> str:
-        for place, length, new in edits:
-            at = int(place * len(text))
-            text = text[:at] + new + text[at + length :]
+    The pieces come from a generator that hypothesis seeds: so an input costs one draw, and millions can be tried.
+    """
+
+    def character(random: Random) -> str:
+        code = random.choice((random.randrange(128), random.randrange(0xD800), random.randrange(0xE000, 0x110000)))
+        return chr(code)
+
+    def piece(random: Random, text: str) -> str:
+        kind = random.randrange(4)
+        if kind == 0:
+            return random.choice(words)
+        if kind == 1:
+            return "".join(character(random) for _ in range(random.randrange(7)))
+        if kind == 2:
+            return random.choice(("", "\0", "\n", "9" * 30, "-", "\r", "\ufeff", "'", '"'))
+        start = random.randrange(len(text) + 1)
+        return text[start : start + random.randrange(40)]
+
+    def edited(seed: int) -> str:
+        random = Random(seed)
+        text = random.choice(valid)
+        if random.randrange(3) == 0:  # another number: often still valid
+            return "".join(
+                random.choice("0123456789.") if c.isdigit() and not random.randrange(30) else c for c in text
+            )
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(text) + 1)
+            text = text[:at] + piece(random, text) + text[at + random.randrange(13) :]
         return text
 
-    changed = st.builds(apply, st.sampled_from(valid), st.lists(edit, min_size=1, max_size=4))
-    return st.one_of(changed, st.text(max_size=60), st.lists(st.sampled_from(words), max_size=12).map(" ".join))
+    changed = st.integers(0, 2**64 - 1).map(edited)
+    return st.one_of(
+        changed, changed, st.text(max_size=60), st.lists(st.sampled_from(words), max_size=12).map(" ".join)
+    )
 
 
 def split(words: str) -> list[str]:
@@ -322,4 +348,7 @@ _JSON = [
 
 def calibration(folder: Path) -> Target:
     valid = [_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})]
-    return file_target(components.Components.from_json, valid, mutated(valid, _JSON), folder / "circuits.json")
+    names = st.sampled_from([field.name for field in dataclasses.fields(components.Components)])
+    numbers = st.dictionaries(names, st.one_of(st.floats(0, 1), st.floats(), st.integers()), max_size=3)
+    texts = st.one_of(mutated(valid, _JSON), numbers.map(json.dumps))
+    return file_target(components.Components.from_json, valid, texts, folder / "circuits.json")

@@ -21,6 +21,9 @@ BLOCK = 64
 #: Sums held in registers at once.
 _VECTORS = 8
 
+#: Columns of a stripe.
+STRIPE = _VECTORS * LANES
+
 #: Lanes of a dot product: the same on every machine, and so are its bits.
 _DOT = 16
 _LANE_0 = ir.Constant(CODE, 0)
@@ -176,12 +179,10 @@ def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts,
                        first, last):  # fmt: skip
     """own = sigma(W x_below) for the images [first, last), over the kept units below."""
     blocks = (n_in + BLOCK - 1) // BLOCK
-    width = _VECTORS * LANES
     for image in range(first, last):
-        for j in range(n_out):
-            own[image * o_image + j] = np.float32(0)
-    for column in range(0, n_out, width):
-        columns = min(width, n_out - column)
+        own[image * o_image : image * o_image + n_out] = np.float32(0)
+    for column in range(0, n_out, STRIPE):
+        columns = min(STRIPE, n_out - column)
         for block in range(blocks):
             for image in range(first, last):
                 mark, base = image * (blocks + 1) + block, image * n_in
@@ -191,8 +192,8 @@ def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts,
                 )  # fmt: skip
     if finish == SATURATE:
         for image in range(first, last):
-            for j in range(n_out):
-                own[image * o_image + j] = saturated(own[image * o_image + j], slope)
+            for j in range(image * o_image, image * o_image + n_out):
+                own[j] = saturated(own[j], slope)
 
 
 @compiled
@@ -201,7 +202,6 @@ def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, sta
     """increment += sum over images of delta x_below for the units of the blocks [first, last), each over the images
     that keep it."""
     blocks = (n_in + BLOCK - 1) // BLOCK
-    width = _VECTORS * LANES
     keeps = np.empty(BLOCK * images, np.int32)
     number_keeps = np.empty(BLOCK, np.int64)
     for block in range(first, last):
@@ -214,10 +214,9 @@ def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, sta
                 keeps[unit * images + number_keeps[unit]] = image
                 number_keeps[unit] += 1
         if fresh:
-            for entry in range(block * BLOCK * n_out, (block * BLOCK + size) * n_out):
-                increment[entry] = np.float32(0)
-        for column in range(0, n_out, width):
-            columns = min(width, n_out - column)
+            increment[block * BLOCK * n_out : (block * BLOCK + size) * n_out] = np.float32(0)
+        for column in range(0, n_out, STRIPE):
+            columns = min(STRIPE, n_out - column)
             for unit in range(size):
                 row = block * BLOCK + unit
                 _combine(
@@ -227,11 +226,11 @@ def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, sta
 
 
 @compiled
-def sparse_feedback(below, b_image, b_origin, own, o_image, R, lists, starts, n_in, n_out, first, last):
-    """x_below <- R delta for the images [first, last) and their kept units; the others' masks silence any signal."""
+def sparse_feedback(below, b_image, b_origin, own, o_image, R, lists, starts, n_in, n_out, images, first, last):
+    """x_below <- R delta for the kept units of the blocks [first, last); the others' masks silence any signal."""
     blocks = (n_in + BLOCK - 1) // BLOCK
-    for block in range(blocks):
-        for image in range(first, last):
+    for block in range(first, last):
+        for image in range(images):
             mark, base = image * (blocks + 1) + block, image * n_in
             place, end = base + np.int64(starts[mark]), base + np.int64(starts[mark + 1])
             while place + 4 <= end:

@@ -80,10 +80,10 @@ class ByImage:
         def task(first: int, last: int) -> None:
             sparse_feedback(
                 below.values, below.image, below.origin, own.values, own.image, R, lists.lists, lists.starts,
-                full.n_in, full.n_out, first, last,
+                full.n_in, full.n_out, span.last, first, last,
             )  # fmt: skip
 
-        span.workers.run_each(task, span.last)  # every piece reads all the weights
+        span.workers.run(task, -(-full.n_in // BLOCK))
 
 
 class ByBatch:

@@ -156,6 +156,10 @@ class HostLearner:
         images, labels = self._split.batch(self._order[first:last])
         return [(last - first, self._trainer.step(images, labels))]
 
+    def tell(self) -> list[tuple[int, StepResult]]:
+        """The results that were kept back."""
+        return []
+
     def settle(self) -> list[tuple[int, StepResult]]:
         """The results that were kept back. When it returns, the net's arrays have the weights of now."""
         return []

@@ -121,9 +121,10 @@ def train(
                 known = learner.learn(start, end)
             position = _told(known, position, run, on_event)
             stopped, saving = stop(), time.monotonic() - saved >= CHECKPOINT_SECONDS
-            if stopped or saving or end == len(split) or time.monotonic() - settled >= SETTLE_SECONDS:
+            settling = stopped or saving or end == len(split)
+            if settling or time.monotonic() - settled >= SETTLE_SECONDS:
                 with clock.learning(0):
-                    known = learner.settle()
+                    known = learner.settle() if settling else learner.tell()
                 position, settled = _told(known, position, run, on_event), time.monotonic()
             if stopped or saving:
                 run.save(_checkpoint(prepared, position, history, run))

@@ -1,5 +1,6 @@
 """The choice of a device: what is asked for is taken or refused in one line; the CPU knows nothing of CUDA."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from importlib import util
 
 import numpy as np
 import pytest
-from cuda_setting import HARDWARE, INSTALLED
+import small_runs
+from cuda_setting import HARDWARE, INSTALLED, needs_cuda
 
 import netsim
 from netsim import devices
+from netsim.cli import run
 from netsim.configuration import Configuration
 from netsim.data.dataset import Split
 from netsim.errors import OptionError
@@ -92,7 +95,7 @@ def test_the_host_learns_as_the_trainer_does():
     learner, order = devices.make_learner(trainer, split, 3), rng.permutation(7)
     learner.begin_epoch(order)
     found = [learner.learn(first, min(first + 3, 7)) for first in (0, 3, 6)]
-    assert learner.settle() == []
+    assert learner.tell() == learner.settle() == []
     expected = [single.step(*split.batch(order[first : first + 3])) for first in (0, 3, 6)]
     assert found == [[(3, expected[0])], [(3, expected[1])], [(1, expected[2])]]
     for name, array in nets[0].state().items():
@@ -109,3 +112,21 @@ def test_training_on_the_cpu_imports_nothing_of_cuda():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+@needs_cuda
+def test_eval_on_the_device_is_that_on_the_cpu(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = small_runs.write_data(tmp_path / "small.npz", images=14, side=3)
+    asked = ["train", "conv 2 2x2; full 3; output", "--data", data, "--epochs", "1", "--validation", "4", "--quiet"]
+    assert run([*asked, "--out", "mine"]) == 0
+    capsys.readouterr()
+    reports = []
+    for device in ("cpu", "cuda", "auto"):
+        assert run(["eval", "mine", "--json", "--device", device]) == 0
+        said = capsys.readouterr()
+        reports.append(json.loads(said.out)["splits"]["validation"])
+        assert ("netsim: note: device: " in said.err) == (device == "auto")
+    assert reports[1]["confusion"] == reports[0]["confusion"]
+    assert reports[1]["loss"] == pytest.approx(reports[0]["loss"], rel=1e-5)
+    assert reports[2] == reports[HARDWARE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,12 +34,15 @@ def evaluate(
         int | None,
         typer.Option("--threads", metavar="N", min=1, max=1024, show_default=False, help="All cores."),
     ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="D", help="cpu, cuda, or auto: a GPU where one can be used.")
+    ] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Loss, error and the most frequent confusions of a run's net."""
     if checkpoint not in ("best", "last"):
         raise OptionError(f"--checkpoint is {checkpoint[:40]!r}{nearest(checkpoint[:40], ('best', 'last'))}")
-    report = measure(run, data, data_dir, checkpoint, threads)
+    report = measure(run, data, data_dir, checkpoint, threads, device)
     if as_json:
         import json
 
@@ -47,15 +51,20 @@ def evaluate(
         show(report)
 
 
-def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str, threads: int | None) -> dict:
+def measure(
+    path: Path, data: str | None, data_dir: str | None, checkpoint: str, threads: int | None, device: str = "cpu"
+) -> dict:
     """What `netsim eval --json` prints: run, checkpoint, epoch, data, and for each split loss, error,
     confusion.
     """
     from netsim import configuration as configurations
-    from netsim import evaluation, preparation, runs
+    from netsim import devices, evaluation, preparation, runs
     from netsim.errors import NetsimError
     from netsim.runs import checkpoints
 
+    chosen = devices.choose(device)
+    if chosen.why:
+        print(f"netsim: note: device: {chosen.text} ({chosen.why})", file=sys.stderr)
     run = runs.find(path)
     source = str(run.configuration_path)
     configuration = configurations.build(configurations.parse(run.configuration(), source), source)
@@ -74,6 +83,7 @@ def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str,
         raise RunError(
             f"{run.path}: the checkpoint does not fit {prepared.configuration.data}: {error}"
         ) from error
+    network = devices.answering(chosen, prepared.network)
     splits = {"validation": prepared.validation, "test": prepared.test}
     if data is not None and other["data"] != configuration.data:
         splits = {"train": prepared.train, "test": prepared.test}
@@ -88,7 +98,7 @@ def measure(path: Path, data: str | None, data_dir: str | None, checkpoint: str,
     for name, split in splits.items():
         if split is not None:
             result = evaluation.evaluate(
-                prepared.network,
+                network,
                 split,
                 configuration.loss,
                 prepared.trainer.mu,

@@ -36,7 +36,8 @@ the CPU, which adds in another order; after one step they differ by rounding.
 One number a unit, as everywhere: the feedback signal replaces the activity in place, and its gate is read off it.
 
 Data stay on the device: images as they are stored (bytes), labels, the order of an epoch, losses by image. The host
-reads the losses, and takes the weights, when an epoch ends or a checkpoint is due. A step then is only launches, and
+reads the losses, and takes the weights, when an epoch ends or a checkpoint is due (losses also when somebody has waited
+for half a second). A step then is only launches, and
 after the first of its size one CUDA graph: what differs from step to step (images before this batch, number of the
 batch) stands in the device's memory. The graph is built by cuda.core, which numba-cuda itself stands on; the simulator
 has none, so there a step is launched kernel by kernel.

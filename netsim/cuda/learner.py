@@ -88,12 +88,18 @@ class CudaLearner:
         trainer.update(images)
         go_on.launch((1,), 1, self._before, self._turn, images)
 
-    def settle(self) -> list[tuple[int, StepResult]]:
-        """Wait; number of images and result of every step not told yet. The net's arrays have the weights of now."""
-        if not self._began:
+    def tell(self) -> list[tuple[int, StepResult]]:
+        """Wait; number of images and result of every step not told yet."""
+        if not self._pending:
             return []
         losses, wrong = fetch(self._losses), fetch(self._wrong)
         found = [(last - first, result(losses[first:last], wrong[first:last])) for first, last in self._pending]
         self._pending = []
-        self.network.give()
+        return found
+
+    def settle(self) -> list[tuple[int, StepResult]]:
+        """The same; when it returns, the net's arrays have the weights of now."""
+        found = self.tell()
+        if self._began:
+            self.network.give()
         return found

@@ -42,6 +42,7 @@ def test_the_command_measures_steps_layers_and_an_epoch(tmp_path):
     lines = done.output.splitlines()
     assert lines[0].startswith("| net | netsim images/s |")
     assert len([line for line in lines if re.match(r"\| (conv 2|untied 2)", line)]) == 4
+    assert HARDWARE or "CUDA graphs of steps: off: the simulator has none" in done.output
     assert HARDWARE or "its times say nothing about a GPU" in done.output
 
 
@@ -95,6 +96,7 @@ def test_ratios_take_the_fastest_way_and_say_what_failed():
         "equality": {"difference": 1e-6},
         "device": "a GPU",
         "simulated": False,
+        "graphs": "on",
         "layers": {"rows": [{"layer": "untied1", "feedforward": phase, "update": dict(phase, flops=0)}]},
     }
     report = {

@@ -92,6 +92,57 @@ def test_going_on_within_an_epoch_gives_the_same_bits():
         np.testing.assert_array_equal(net.state()[name], array, err_msg=name)
 
 
+def captured(work):
+    """A stand-in for a graph: the launches of ``work``, noted and not run; calling it runs them as they were noted."""
+    from netsim.cuda.jit import Kernel
+
+    noted, launch = [], Kernel.launch
+    Kernel.launch = lambda kernel, *arguments: noted.append((kernel, arguments))
+    try:
+        work()
+    finally:
+        Kernel.launch = launch
+    assert noted
+    return lambda: [launch(kernel, *arguments) for kernel, arguments in noted]
+
+
+@pytest.mark.parametrize("options", [{}, dict(drop="batch", protocol="sign-symmetry"), dict(protocol="dfa")], ids=str)
+def test_steps_are_the_same_launches_each_time_so_a_graph_of_one_does_them_all(options, monkeypatch):
+    from netsim.cuda import learner as learners
+
+    data = split(images=15)
+    order, found = np.random.default_rng(3).permutation(len(data)), []
+    for capture in (lambda work: None, captured):
+        monkeypatch.setattr(learners, "capture", capture)
+        net, trainer = trainer_of(**options)
+        learner = learners.CudaLearner(trainer, data, 4)
+        for number in range(2):
+            trainer.begin_epoch(number)
+            learner.begin_epoch(order)
+            for start in range(0, len(data), 4):
+                learner.learn(start, min(start + 4, len(data)))
+            results = learner.settle()
+        found.append((results, net.state(), learner.graphs))
+    assert [graphs for *_, graphs in found] == ["off: the simulator has none", "on"]
+    assert found[0][0] == found[1][0]
+    for name, array in found[0][1].items():
+        np.testing.assert_array_equal(array, found[1][1][name], err_msg=name)
+
+
+def test_a_graph_that_cannot_be_built_is_told_and_done_without(monkeypatch):
+    from netsim.cuda import learner as learners
+
+    def refuse(work):
+        raise RuntimeError("no graphs\nhere")
+
+    monkeypatch.setattr(learners, "capture", refuse)
+    data = split()
+    _, trainer = trainer_of()
+    found, learner = epoch(trainer, data, 0, np.arange(len(data)), 4)
+    assert len(found) == 3
+    assert learner.graphs == "off: no graphs here"
+
+
 def test_the_net_on_the_device_answers_for_evaluation():
     from netsim import evaluation
 

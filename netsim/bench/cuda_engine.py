@@ -48,7 +48,9 @@ def measure(job: dict, images: int) -> dict[str, Any]:
     found = {"equality": check(asked)}
     trainer = _trainer(asked)
     split = _split(asked, asked.batch * 4)
-    found["training"] = _speed(asked, _steps(CudaLearner(trainer, split, asked.batch), asked))
+    learner = CudaLearner(trainer, split, asked.batch)
+    found["training"] = _speed(asked, _steps(learner, asked))
+    found["graphs"] = learner.graphs
     found["memory"] = jit.memory_used()
     found["layers"] = measure_layers(asked)
     found["epoch"] = epoch(asked, min(images, 2 * asked.batch + 1) if jit.simulated else images)

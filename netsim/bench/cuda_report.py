@@ -112,6 +112,7 @@ def _below(report: dict[str, Any]) -> str:
         f"float32 without TF32. Before it was timed, one step of every net was compared with the CPU engine's: weights "
         f"differ by at most {worst:.1e} of their change."
     )
+    text += f" CUDA graphs of steps: {', '.join(sorted({net['ours']['graphs'] for net in report['nets']}))}."
     if first["ours"]["simulated"]:
         text += " The simulator runs kernels as Python: its times say nothing about a GPU."
     if report["peer"]:

@@ -6,6 +6,8 @@ graph, so the host's part of a step is one call. Where a step is, the kernels re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from netsim.cuda.jit import capture, empty, fetch, upload, zeros
@@ -30,10 +32,12 @@ class CudaLearner:
     Attributes
     ----------
     network : answers with the weights on the device
+    graphs : whether steps are launched as CUDA graphs: "on" from the first one captured, else "off" and why
     """
 
     def __init__(self, trainer: CudaTrainer, split: Split, batch: int, graphs: bool = True):
-        self.trainer, self.network, self._split, self._graphs = trainer, trainer.device_net, split, graphs
+        self.trainer, self.network, self._split = trainer, trainer.device_net, split
+        self._wanted, self.graphs = graphs, "off: none captured yet" if graphs else "off: not asked for"
         self._images, self._batch = len(split), min(batch, len(split))
         self._pixels, self._targets = upload(split.images), upload(split.labels)
         self._order, self._losses = empty(self._images, np.int32), empty(self._images, np.float64)
@@ -41,7 +45,7 @@ class CudaLearner:
         self._before, self._turn = zeros(1, np.int64), zeros(1, np.int64)
         self._keys = empty(-(-self._images // batch) * len(trainer.net.layers), np.uint64)
         self._draw = Draw(self._keys, self._turn, trainer.drop)
-        self._captured: dict[int, object] = {}
+        self._captured: dict[int, Callable[[], None] | None] = {}
         self._began = False
         self._pending: list[tuple[int, int]] = []
 
@@ -60,21 +64,23 @@ class CudaLearner:
 
     def learn(self, first: int, last: int) -> list[tuple[int, StepResult]]:
         """Launch the step of images ``first`` to ``last`` - 1 of the order. Nothing is known of it yet: []."""
-        images = last - first
-        if images not in self._captured:
-            self._captured[images] = None
-            self._launch(images)
-        else:
-            if self._graphs and self._captured[images] is None:
-                self._captured[images] = capture(lambda: self._launch(images)) or False
-            step = self._captured[images]
-            if step:
-                step()
-            else:
-                self._launch(images)
+        self._step(last - first)()
         self._pending.append((first, last))
         self.trainer.batch += 1
         return []
+
+    def _step(self, images: int) -> Callable[[], None]:
+        """What launches a step: kernel by kernel at first, which compiles them; then a graph, where it can be had."""
+        if images not in self._captured:
+            self._captured[images] = None
+        elif self._wanted and self._captured[images] is None:
+            try:
+                self._captured[images] = capture(lambda: self._launch(images))
+                self.graphs = "on" if self._captured[images] else "off: the simulator has none"
+            except Exception as error:  # a step is the same without: slower where launches dominate
+                self.graphs = f"off: {' '.join(str(error).split())[:200] or type(error).__name__}"
+            self._wanted = self.graphs == "on"
+        return self._captured[images] or (lambda: self._launch(images))
 
     def _launch(self, images: int) -> None:
         """Every launch of a step."""

@@ -66,13 +66,11 @@ class Workspace:
         """The feedforward phase: from x_0 = the image upward, each layer sets its units (section 3.1, eq. 1)."""
         number, x_0 = len(images), self.at[INPUT].array()
 
-        def place(first: int, last: int) -> None:
-            x_0[first:last] = images[first:last]
-
-        workers.run(place, number, _BLOCK)
         for stage in self.stages:
 
             def rise(span: Span, stage=stage) -> None:
+                if stage is self.stages[0]:
+                    x_0[span.first : span.last] = images[span.first : span.last]
                 for layer in stage:
                     layer.feedforward(self.parents(layer), self.at[layer.name], span)
 

@@ -98,8 +98,9 @@ class ByBatch:
     def _gather(self, below: Activity, span: Span) -> None:
         """The activity of the kept units, side by side."""
         span.workers.run_each(
-            lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, self.kept, a, b), span.last
-        )
+            lambda a, b: gather_units(self.compact, below.values, below.image, below.origin, self.kept, a, b),
+            span.last, self.compact.size,
+        )  # fmt: skip
 
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
         full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
@@ -118,7 +119,7 @@ class ByBatch:
                 count, 1, 1, 0, COLUMNS, 0, count * COLUMNS, 0, full.finish, full.slope,
             )  # fmt: skip
 
-        workers.run(task, number)
+        workers.run_each(task, number)
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         full, kept = self.full, self.kept
@@ -152,7 +153,8 @@ class ByBatch:
                 full.n_out, 1, 1, 0, COLUMNS, 0, full.n_out * COLUMNS, 0, STORE, full.slope,
             )  # fmt: skip
 
-        workers.run(task, number)
-        workers.run(
-            lambda a, b: scatter_units(below.values, below.image, below.origin, self.compact, kept, a, b), span.last
-        )
+        workers.run_each(task, number)
+        workers.run_each(
+            lambda a, b: scatter_units(below.values, below.image, below.origin, self.compact, kept, a, b),
+            span.last, self.compact.size,
+        )  # fmt: skip

@@ -53,7 +53,7 @@ OPTIONS = (
 #: Of layers that every tile is the best for, among them.
 NETS = (
     "conv 8 5x5; maxpool 3; drop .5; conv 40 3x3; conv 40 3x3; sum; untied 5 3x3; full 9; output",
-    "conv 200 1x1; conv 70 3x3; full 1000; output",
+    "conv 200 1x1; conv 70 3x3; maxpool 3, stride 6; full 300; output",
     "conv 32 5x5; conv 32 3x3; output",
 )
 

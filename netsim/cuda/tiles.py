@@ -1,8 +1,10 @@
 """The three products of connections in tiles: a block of threads works on rows by columns of a product together.
 
 It takes a slice of both factors into shared memory, and each thread adds the products of a few rows and columns, held
-in registers. The sum over entries runs in the order of the plain products (`netsim.cuda.products`, where the
-arguments are explained), one multiply-add after another, so neither the size of a tile nor its place changes a bit.
+in registers. While it does, the numbers of the next slice are on their way into registers; a number that does not
+count is read from the beginning of its array and replaced by 0, so that no load waits for a branch. The sum over
+entries runs in the order of the plain products (`netsim.cuda.products`, where the arguments are explained), one
+multiply-add after another, so neither the size of a tile nor its place changes a bit.
 
 A product has rows i of ``rows``, columns j of ``c_out`` (feedback: ``c_in``), entries k; blocks count rows by x,
 columns by y, and locations with weights of their own (Hebbian: also parts) by z. Row i of series s is location
@@ -78,7 +80,8 @@ def products(tile: Tile) -> Products:
     stride_a, stride_b = np.uint64(tile.rows + _PAD), np.uint64(tile.columns + _PAD)
     size_a, size_b = tile.depth * (tile.rows + _PAD), tile.depth * (tile.columns + _PAD)
     loads_a, loads_b = rows_a * depth // threads, columns_b * depth // threads
-    number_a, sums, number_high, number_wide = int(loads_a), tile.high * tile.wide, tile.high, tile.wide
+    number_a, number_b = int(loads_a), int(loads_b)
+    sums, number_high, number_wide = tile.high * tile.wide, tile.high, tile.wide
     step = threads // depth  # rows (or columns) that the threads fetch at once, a slice of entries each
 
     @device
@@ -108,6 +111,8 @@ def products(tile: Tile) -> Products:
         total = cuda.local.array(sums, float32)
         left = cuda.local.array(number_high, float32)
         right = cuda.local.array(number_wide, float32)
+        next_a = cuda.local.array(number_a, float32)
+        next_b = cuda.local.array(number_b, float32)
         where = cuda.local.array(number_a, int32)
         thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
         row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
@@ -118,23 +123,29 @@ def products(tile: Tile) -> Products:
             where[load] = places[i * series + s] if i < rows else -1
         for n in range(high * wide):
             total[n] = ZERO
-        for k_0 in range(NONE, entries, depth):
+        for k_0 in range(NONE, entries + depth, depth):
             k = k_0 + entry
-            dy, dx, shift = np.int64(0), np.int64(0), np.int64(0)
-            if k < entries:
-                dy, dx, shift = np.int64(shift_y[k]), np.int64(shift_x[k]), np.int64(offset[k])
+            e = k if k < entries else NONE
+            dy, dx, shift = np.int64(shift_y[e]), np.int64(shift_x[e]), np.int64(offset[e])
             for load in range(loads_a):
-                value, y, x = ZERO, (where[load] >> 16) + dy, (where[load] & 65535) + dx
-                if k < entries and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
-                    q = (row + load * step) * series + s
-                    value = below[np.uint64(np.int64(q * c_in) + shift)]
-                a[entry * stride_a + thread // depth + load * step] = value
+                y, x = (where[load] >> 16) + dy, (where[load] & 65535) + dx
+                inside = k < entries and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+                at = np.int64(((row + load * step) * series + s) * c_in) + shift
+                value = below[np.uint64(at) if inside else NONE]
+                next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
                 inside = k_0 + k < entries and column_0 + j < c_out
-                b[k * stride_b + j] = weights[s * block + (k_0 + k) * c_out + column_0 + j] if inside else ZERO
+                value = weights[s * block + (k_0 + k) * c_out + column_0 + j if inside else NONE]
+                next_b[load] = value if inside else ZERO
+            if k_0 > NONE:
+                multiply(total, a, b, left, right, my_rows, my_columns)
             cuda.syncthreads()
-            multiply(total, a, b, left, right, my_rows, my_columns)
+            for load in range(loads_a):
+                a[entry * stride_a + thread // depth + load * step] = next_a[load]
+            for load in range(loads_b):
+                k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
+                b[k * stride_b + j] = next_b[load]
             cuda.syncthreads()
         for i in range(high):
             for j in range(wide):
@@ -153,6 +164,8 @@ def products(tile: Tile) -> Products:
         total = cuda.local.array(sums, float32)
         left = cuda.local.array(number_high, float32)
         right = cuda.local.array(number_wide, float32)
+        next_a = cuda.local.array(number_a, float32)
+        next_b = cuda.local.array(number_b, float32)
         where = cuda.local.array(number_a, int32)
         thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
         row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
@@ -163,29 +176,33 @@ def products(tile: Tile) -> Products:
             where[load] = places[i * series + s] if i < rows else -1
         for n in range(high * wide):
             total[n] = ZERO
-        for k_0 in range(NONE, entries, depth):
+        for k_0 in range(NONE, entries + depth, depth):
             k = k_0 + entry
-            dy, dx, shift, weight = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-            there = k < entries
-            if there:
-                dy, dx, shift = np.int64(shift_y[k]), np.int64(shift_x[k]), np.int64(offset[k])
-                weight = np.int64(s * block) + source[k]
-                if block > NONE:  # the location whose weights these are may lie outside the map
-                    y, x = (places[s] >> 16) + dy, (places[s] & 65535) + dx
-                    there = 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+            there, e = k < entries, k if k < entries else NONE
+            dy, dx, shift = np.int64(shift_y[e]), np.int64(shift_x[e]), np.int64(offset[e])
+            weight = np.int64(s * block) + source[e]
+            if block > NONE:  # the location whose weights these are may lie outside the map
+                y, x = (places[s] >> 16) + dy, (places[s] & 65535) + dx
+                there = there and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
             for load in range(loads_a):
-                value, y, x = ZERO, (where[load] >> 16) + dy, (where[load] & 65535) + dx
-                if there and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
-                    q = (row + load * step) * series + s
-                    value = own[np.uint64(np.int64(q * c_out) + shift)]
-                a[entry * stride_a + thread // depth + load * step] = value
+                y, x = (where[load] >> 16) + dy, (where[load] & 65535) + dx
+                inside = there and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+                at = np.int64(((row + load * step) * series + s) * c_out) + shift
+                value = own[np.uint64(at) if inside else NONE]
+                next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 j = thread // depth + load * step
                 inside = there and column_0 + j < c_in
-                at = np.uint64(weight + np.int64((column_0 + j) * c_out)) if inside else NONE
-                b[entry * stride_b + j] = weights[at] if inside else ZERO
+                at = weight + np.int64((column_0 + j) * c_out)
+                value = weights[np.uint64(at) if inside else NONE]
+                next_b[load] = value if inside else ZERO
+            if k_0 > NONE:
+                multiply(total, a, b, left, right, my_rows, my_columns)
             cuda.syncthreads()
-            multiply(total, a, b, left, right, my_rows, my_columns)
+            for load in range(loads_a):
+                a[entry * stride_a + thread // depth + load * step] = next_a[load]
+            for load in range(loads_b):
+                b[entry * stride_b + thread // depth + load * step] = next_b[load]
             cuda.syncthreads()
         for i in range(high):
             for j in range(wide):
@@ -208,6 +225,8 @@ def products(tile: Tile) -> Products:
         total = cuda.local.array(sums, float32)
         left = cuda.local.array(number_high, float32)
         right = cuda.local.array(number_wide, float32)
+        next_a = cuda.local.array(number_a, float32)
+        next_b = cuda.local.array(number_b, float32)
         thread = np.uint64(cuda.threadIdx.x)
         s, part = np.uint64(cuda.blockIdx.z) % series, np.uint64(cuda.blockIdx.z) // series
         row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
@@ -219,21 +238,28 @@ def products(tile: Tile) -> Products:
             dy, dx, shift = np.int64(shift_y[e]), np.int64(shift_x[e]), np.int64(offset[e])
         for n in range(high * wide):
             total[n] = ZERO
-        for k_0 in range(part * share, last, depth):
+        for k_0 in range(part * share, last + depth, depth):
             for load in range(loads_a):
-                k, value = (thread + load * threads) // rows_a, ZERO
-                if k_0 + k < last and e < entries:
-                    q = (k_0 + k) * series + s
-                    y, x = (places[q] >> 16) + dy, (places[q] & 65535) + dx
-                    if 0 <= y < np.int64(height) and 0 <= x < np.int64(width):
-                        value = below[np.uint64(np.int64(q * c_in) + shift)]
-                a[k * stride_a + thread % rows_a] = value
+                k = k_0 + (thread + load * threads) // rows_a
+                there = k < last and e < entries
+                q = k * series + s if there else NONE
+                y, x = (places[q] >> 16) + dy, (places[q] & 65535) + dx
+                inside = there and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+                value = below[np.uint64(np.int64(q * c_in) + shift) if inside else NONE]
+                next_a[load] = value if inside else ZERO
+            for load in range(loads_b):
+                k, j = k_0 + (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
+                inside = k < last and column_0 + j < c_out
+                value = own[(k * series + s) * c_out + column_0 + j if inside else NONE]
+                next_b[load] = value if inside else ZERO
+            if k_0 > part * share:
+                multiply(total, a, b, left, right, my_rows, my_columns)
+            cuda.syncthreads()
+            for load in range(loads_a):
+                a[(thread + load * threads) // rows_a * stride_a + thread % rows_a] = next_a[load]
             for load in range(loads_b):
                 k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
-                inside = k_0 + k < last and column_0 + j < c_out
-                b[k * stride_b + j] = own[((k_0 + k) * series + s) * c_out + column_0 + j] if inside else ZERO
-            cuda.syncthreads()
-            multiply(total, a, b, left, right, my_rows, my_columns)
+                b[k * stride_b + j] = next_b[load]
             cuda.syncthreads()
         for i in range(high):
             for j in range(wide):

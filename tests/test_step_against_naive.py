@@ -11,7 +11,10 @@ from agreement import Case, check
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from netsim.kernels.layouts import transpose
 from netsim.kernels.workers import Workers
+from netsim.layers import full
+from netsim.workspace import Workspace
 
 ARCHITECTURES = {
     # weights: channels that are no multiples of 8 or 16; filters even, flat, larger than the map
@@ -242,6 +245,60 @@ def test_the_same_bits_for_any_number_of_threads_and_any_chunk(case, chunk, monk
         for name, array in state.items():
             np.testing.assert_array_equal(other_state[name], array, err_msg=f"{name}, {threads} threads")
     assert max(tasks) > 3, "nothing was divided"
+
+
+@pytest.mark.parametrize("drop", ["sample", "batch", "off"])
+@pytest.mark.parametrize(
+    ("architecture", "input_shape"),
+    [
+        ("conv 9 1x1; drop .8; full 150; output", (9, 9, 2)),  # 729 units, most of them silent
+        ("conv 9 1x1; drop .25; full 150; output", (9, 9, 2)),
+        ("conv 20 3x3; full 70; output", (3, 30, 2)),  # rows of 600 units, with a border between
+    ],
+)
+def test_full_layers_larger_than_the_blocks_they_are_cut_into(architecture, input_shape, drop):
+    net = Case(architecture, input_shape).network()
+    assert net["full1"].n_in > max(full._INPUTS, full._ROWS, full._PANELS * full.COLUMNS)
+    check(Case(architecture, input_shape, drop=drop, batch=2, trainer=dict(threads=2)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "input_shape"),
+    [("conv 16 1x1; drop .8; full 33; output", (8, 8, 2)), ("full 1024; output", (3, 3, 1))],
+)
+def test_images_that_fill_whole_pages_lie_further_apart(architecture, input_shape):
+    drawn = check(Case(architecture, input_shape, batch=2))
+    space = Workspace(drawn.net.layers, input_shape, 4)
+    spread = [at for at in space.at.values() if at.image > at.height * at.row]
+    assert spread
+    assert all(at.image % 1024 for at in spread)
+
+
+def test_weights_set_between_batches_that_share_a_mask():
+    """What a full layer lays out for a batch's mask does not outlive its weights."""
+    case = Case("conv 9 1x1; drop .8; full 40; output", (9, 9, 2), drop="batch")
+    net, rng = case.network(), np.random.default_rng(0)
+    images, labels = agreement.draw_batch(case, rng)
+    trainer = case.train(net)
+    before = {name: values.copy() for name, values in trainer.increments(images, labels)[0].items()}
+    net["full1"].W = np.float32(rng.normal(0, 0.1, net["full1"].W.shape))
+    after, _ = trainer.increments(images, labels)
+    expected, _ = case.train(net).increments(images, labels)
+    assert np.any(after["output"] != before["output"])
+    for name, values in expected.items():
+        np.testing.assert_array_equal(after[name], values, err_msg=name)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 16, 33])
+@pytest.mark.parametrize("columns", [1, 4, 16, 35])
+def test_transposed_in_squares_and_their_remainder(rows, columns):
+    source = np.arange(5 + rows * (columns + 3), dtype=np.float32)
+    target = np.full(2 + columns * (rows + 1), -1, np.float32)
+    transpose(target, 2, rows + 1, source, 5, columns + 3, rows, columns)
+    expected = np.full_like(target, -1)
+    for i, j in np.ndindex(rows, columns):
+        expected[2 + j * (rows + 1) + i] = source[5 + i * (columns + 3) + j]
+    np.testing.assert_array_equal(target, expected)
 
 
 @pytest.mark.parametrize("chunk", [None, 10, 40])

@@ -28,10 +28,11 @@ with tables that say where each entry of a filter lies. Untied layers add an ind
 Bits of chance. Dropout masks come from the hash of the CPU (the same scalar body) of (seed, epoch, batch, layer, unit)
 and are drawn anew on both ways, never stored. The order of the images is the CPU's.
 
-Order of sums. No atomics on floating-point numbers. A sum runs over the entries of a filter in one order, whatever the
-tile; a Hebbian sum over a batch is cut into parts by the size of the batch and the layer, never by the GPU, and the
-parts are added one after another. So the same seed gives the same weights, run after run. They are not the bits of
-the CPU, which adds in another order; after one step they differ by rounding.
+Order of sums. No atomics on floating-point numbers. A sum runs over its terms in one order, whatever the tile; where a
+product alone gives a GPU too few blocks (Hebbian sums over a batch, layers of few units on many), it is cut into parts
+by the sizes of batch and layer, never by the GPU, and the parts are added one after another. So the same seed gives
+the same weights, run after run. They are not the bits of the CPU, which adds in another order; after one step they
+differ by rounding.
 
 One number a unit, as everywhere: the feedback signal replaces the activity in place, and its gate is read off it.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from netsim.cuda import products as plain
 from netsim.cuda.jit import empty, simulated, upload
-from netsim.cuda.tiles import TILES, Products, products
+from netsim.cuda.tiles import TILES, Products, Tile, products
 from netsim.errors import OptionError
 from netsim.layers import Weighted
 
@@ -19,17 +19,18 @@ class Limits:
 
     Attributes
     ----------
-    blocks : a product gets smaller tiles, and a Hebbian sum is cut into parts, until there are so many blocks
-    share : locations that a part of a Hebbian sum has at least
+    blocks : a product gets smaller tiles, and its sum is cut into parts, until there are so many blocks
+    locations, entries : that a part of a Hebbian sum, and of a feedforward sum, has at least
     numbers : all parts of a sum together hold at most so many
     """
 
     blocks: int
-    share: int
+    locations: int
+    entries: int
     numbers: int
 
 
-LIMITS = Limits(3, 5, 1 << 22) if simulated else Limits(256, 64, 1 << 26)
+LIMITS = Limits(3, 5, 12, 1 << 22) if simulated else Limits(256, 64, 512, 1 << 26)
 
 #: Largest number of blocks of a grid's second and third direction.
 _MOST = 65_535
@@ -73,7 +74,7 @@ class Connections:
         self.hearing = self._table(-shift_y, -shift_x, self.c_out)
         taps = np.arange(area) * self.c_in * self.c_out - (shift_y * width + shift_x) * self.block
         self.source = upload((taps[:, None] + np.arange(self.c_out)).astype(np.int64))
-        self._parts = {}
+        self._parts: dict[int, object] = {}
 
     def _table(self, shift_y: np.ndarray, shift_x: np.ndarray, channels: int) -> tuple:
         """shift_y, shift_x, offset of every entry, on the device."""
@@ -85,32 +86,39 @@ class Connections:
         """Rows of the feedforward and feedback products of each series."""
         return images * self.locations // self.series
 
-    def _grid(self, rows: int, columns: int, deep: int) -> tuple[Products, tuple[int, int, int]] | None:
-        """Tile and blocks of a product of ``rows`` by ``columns``, ``deep`` times; None where only plain ones can."""
-        for tile in TILES:
-            grid = (-(-rows // tile.rows), -(-columns // tile.columns), deep)
-            wasted = tile.columns > 2 * columns and tile is not TILES[-1]
-            if not wasted and (np.prod(grid) >= LIMITS.blocks or tile is TILES[-1]):
-                break
+    def _grid(self, rows: int, columns: int, parts: int = 1) -> tuple[Products, tuple[int, int, int]] | None:
+        """Tile and blocks of a product of ``rows`` by ``columns``; None where only plain ones can do it."""
+        tile, _ = tile_of(TILES, LIMITS, rows, columns, self.series, parts)
+        grid = (-(-rows // tile.rows), -(-columns // tile.columns), self.series)
         return (products(tile), grid) if self.tiled and max(grid[1:]) <= _MOST else None
+
+    def _parts_of(self, terms: int, least: int, values: int, blocks: int) -> tuple[int, int]:
+        return parts_of(LIMITS, terms, least, values, blocks) if self.series == 1 else (terms, 1)
 
     def feedforward(self, out, below, weights, images: int, saturates: bool, slope) -> None:
         """out = sigma(sum over the filter of W x_below) (eq. 1)."""
-        rows = self._rows(images)
+        rows, size = self._rows(images), images * self.locations * self.c_out
         shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series, self.block)
-        arrays = (out, below, weights, self.places, *self.reading)
-        if chosen := self._grid(rows, self.c_out, self.series):
-            tiles, grid = chosen
-            tiles.feedforward.launch(grid, tiles.tile.threads, *arrays, rows, *shape, saturates, slope)
+        arrays = (below, weights, self.places, *self.reading)
+        if chosen := self._grid(rows, self.c_out, max(self.entries_in // LIMITS.entries, 1)):
+            tiles, (x, y, z) = chosen
+            share, number = self._parts_of(self.entries_in, LIMITS.entries, size, x * y * z)
+            grid, threads = (x, y, z * number), tiles.tile.threads
+            if number == 1:
+                tiles.feedforward.launch(grid, threads, out, *arrays, rows, *shape, share, saturates, slope)
+            else:
+                parts = self._room(number * size)
+                tiles.feedforward.launch(grid, threads, parts, *arrays, rows, *shape, share, False, slope)
+                plain.finish_parts.over(size, out, parts, number, saturates, slope)
         else:
-            plain.feedforward.over(images * self.locations * self.c_out, *arrays, *shape, saturates, slope)
+            plain.feedforward.over(size, out, *arrays, *shape, saturates, slope)
 
     def feedback(self, below, also, own, weights, images: int, use_also: bool, gate: bool, slope) -> None:
         """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R)."""
         rows = self._rows(images)
         shape = (self.height, self.width, self.c_in, self.c_out, self.entries_out, self.series, self.block)
         arrays = (below, also, own, weights, self.places, *self.hearing, self.source)
-        if chosen := self._grid(rows, self.c_in, self.series):
+        if chosen := self._grid(rows, self.c_in):
             tiles, grid = chosen
             tiles.feedback.launch(grid, tiles.tile.threads, *arrays, rows, *shape, use_also, gate, slope)
         else:
@@ -119,31 +127,50 @@ class Connections:
     def hebbian(self, increment, below, own, images: int) -> None:
         """increment = sum over images, and tied: locations, of delta x_below (section 3.1)."""
         rows = self._rows(images)
-        chosen = self._grid(self.entries_in, self.c_out, self.series)
+        most = max(rows // LIMITS.locations, 1) if self.series == 1 else 1
+        chosen = self._grid(self.entries_in, self.c_out, most)
         blocks = 1 if chosen is None else int(np.prod(chosen[1]))
-        share, number = self.shares(rows, blocks)
-        parts = increment if number == 1 else self._room(number)
+        share, number = self._parts_of(rows, LIMITS.locations, self.weights, blocks)
+        parts = increment if number == 1 else self._room(number * self.weights)
         arrays = (parts, below, own, self.places, *self.reading)
-        shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series, share)
+        shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series)
         if chosen is not None:
             tiles, (x, y, _) = chosen
             grid = (x, y, self.series * number)
-            tiles.hebbian.launch(grid, tiles.tile.threads, *arrays, rows, *shape[:-1], share, self.weights)
+            tiles.hebbian.launch(grid, tiles.tile.threads, *arrays, rows, *shape, share, self.weights)
         else:
-            plain.hebbian.over(number * self.weights, *arrays, *shape, images * self.locations, self.weights)
+            locations = images * self.locations
+            plain.hebbian.over(number * self.weights, *arrays, *shape, share, locations, self.weights)
         if number > 1:
             plain.add_parts.over(self.weights, increment, parts, number)
 
-    def shares(self, rows: int, blocks: int) -> tuple[int, int]:
-        """Locations of a part of the Hebbian sum, and the number of parts; by the batch and the layer alone."""
-        if self.series > 1:
-            return rows, 1
-        number = min(-(-LIMITS.blocks // blocks), rows // LIMITS.share, LIMITS.numbers // self.weights, _MOST)
-        share = -(-rows // max(number, 1))
-        return share, -(-rows // share)
+    def _room(self, numbers: int):
+        """Room for the parts of sums. It stays where it is: graphs of steps know it by its place."""
+        if numbers not in self._parts:
+            self._parts[numbers] = empty(numbers)
+        return self._parts[numbers]
 
-    def _room(self, number: int):
-        """Room for the parts of a sum."""
-        if number not in self._parts:
-            self._parts = {number: empty(number * self.weights)}
-        return self._parts[number]
+
+def tile_of(
+    tiles: tuple[Tile, ...], limits: Limits, rows: int, columns: int, series: int, parts: int
+) -> tuple[Tile, int]:
+    """The tile of ``series`` products of ``rows`` by ``columns``, and the blocks that they make.
+
+    The first of ``tiles`` that is not half empty and gives enough blocks, else the last. ``parts`` : parts that each
+    sum may be cut into, each a block of its own.
+    """
+    for tile in tiles:
+        blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * series
+        if tile is tiles[-1] or (tile.columns < 2 * columns and parts * blocks >= limits.blocks):
+            break
+    return tile, blocks
+
+
+def parts_of(limits: Limits, terms: int, least: int, values: int, blocks: int) -> tuple[int, int]:
+    """(terms of a part, number of parts) of sums of so many terms, by the batch and the layer alone.
+
+    ``least`` : terms of a part; ``values`` : number of sums; ``blocks`` : of the product without parts.
+    """
+    number = min(-(-limits.blocks // blocks), terms // least, limits.numbers // values, _MOST)
+    share = -(-terms // max(number, 1))
+    return share, -(-terms // share)

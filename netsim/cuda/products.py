@@ -104,6 +104,16 @@ def add_parts(total, parts, number, size):
 
 
 @kernel
+def finish_parts(out, parts, number, saturates, slope, size):
+    """out = sigma(parts[0] + parts[1] + ...) in that order; ``size`` values of out, and so far from part to part."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        value = parts[i]
+        for part in range(np.uint64(1), number):
+            value += parts[part * size + i]
+        out[i] = saturated(value, slope) if saturates else value
+
+
+@kernel
 def update(weights, increment, rate, keep, size):
     """weights = keep * weights + rate * increment (section 3.1; ``keep`` = 1 - step size * decay)."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

@@ -4,11 +4,11 @@ It takes a slice of both factors into shared memory, and each thread adds the pr
 in registers. While it does, the numbers of the next slice are on their way into registers; a number that does not
 count is read from the beginning of its array and replaced by 0, so that no load waits for a branch. The sum over
 entries runs in the order of the plain products (`netsim.cuda.products`, where the arguments are explained), one
-multiply-add after another, so neither the size of a tile nor its place changes a bit.
+multiply-add after another, so neither the size of a tile nor its place changes a bit. Parts of a sum do.
 
 A product has rows i of ``rows``, columns j of ``c_out`` (feedback: ``c_in``), entries k; blocks count rows by x,
-columns by y, and locations with weights of their own (Hebbian: also parts) by z. Row i of series s is location
-i * series + s.
+columns by y, locations with weights of their own and parts of the sum by z. Row i of series s is location
+i * series + s. ``share`` : entries (Hebbian: locations) of a part; the parts lie one after another in the result.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def products(tile: Tile) -> Products:
     @kernel
     def feedforward(
         out, below, weights, places, shift_y, shift_x, offset,
-        rows, height, width, c_in, c_out, entries, series, block, saturates, slope,
+        rows, height, width, c_in, c_out, entries, series, block, share, saturates, slope,
     ):  # fmt: skip
         a = cuda.shared.array(size_a, float32, ALIGNMENT)
         b = cuda.shared.array(size_b, float32, ALIGNMENT)
@@ -114,7 +114,9 @@ def products(tile: Tile) -> Products:
         next_a = cuda.local.array(number_a, float32)
         next_b = cuda.local.array(number_b, float32)
         where = cuda.local.array(number_a, int32)
-        thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
+        thread = np.uint64(cuda.threadIdx.x)
+        s, part = np.uint64(cuda.blockIdx.z) % series, np.uint64(cuda.blockIdx.z) // series
+        first, last = part * share, min(entries, (part + np.uint64(1)) * share)
         row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
         my_rows, my_columns = thread // across * high, thread % across * side
         entry, row = thread % depth, row_0 + thread // depth
@@ -123,22 +125,22 @@ def products(tile: Tile) -> Products:
             where[load] = places[i * series + s] if i < rows else -1
         for n in range(high * wide):
             total[n] = ZERO
-        for k_0 in range(NONE, entries + depth, depth):
+        for k_0 in range(first, last + depth, depth):
             k = k_0 + entry
-            e = k if k < entries else NONE
+            e = k if k < last else NONE
             dy, dx, shift = np.int64(shift_y[e]), np.int64(shift_x[e]), np.int64(offset[e])
             for load in range(loads_a):
                 y, x = (where[load] >> 16) + dy, (where[load] & 65535) + dx
-                inside = k < entries and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
+                inside = k < last and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
                 at = np.int64(((row + load * step) * series + s) * c_in) + shift
                 value = below[np.uint64(at) if inside else NONE]
                 next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
-                inside = k_0 + k < entries and column_0 + j < c_out
+                inside = k_0 + k < last and column_0 + j < c_out
                 value = weights[s * block + (k_0 + k) * c_out + column_0 + j if inside else NONE]
                 next_b[load] = value if inside else ZERO
-            if k_0 > NONE:
+            if k_0 > first:
                 multiply(total, a, b, left, right, my_rows, my_columns)
             cuda.syncthreads()
             for load in range(loads_a):
@@ -152,7 +154,7 @@ def products(tile: Tile) -> Products:
                 row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
                 if row < rows and column < c_out:
                     h = total[i * wide + j]
-                    out[(row * series + s) * c_out + column] = saturated(h, slope) if saturates else h
+                    out[(part * rows + row * series + s) * c_out + column] = saturated(h, slope) if saturates else h
 
     @kernel
     def feedback(

@@ -90,9 +90,8 @@ def _missing(simulator: bool) -> str | None:
     try:
         if not cuda.is_available():
             return "no NVIDIA GPU was found, or no driver for it"
-        from numba.cuda.cudadrv import nvvm
-
-        nvvm.NVVM()
+        # the compiler: it may lack one of its libraries
+        cuda.compile_ptx(lambda: None, (), cc=cuda.get_current_device().compute_capability)
     except Exception as error:  # whatever the driver or the toolkit raises
         text = " ".join(str(error).split())[:200] or type(error).__name__
         return f"the GPU cannot be used: {text} (pip install 'netsim[cuda]' brings the CUDA toolkit)"

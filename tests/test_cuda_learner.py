@@ -143,6 +143,26 @@ def test_a_graph_that_cannot_be_built_is_told_and_done_without(monkeypatch):
     assert learner.graphs == "off: no graphs here"
 
 
+@pytest.mark.parametrize("number, what", [(0, "11 images do"), (4, "4 images of this net do")])
+def test_what_does_not_fit_into_memory_is_told_in_a_line(number, what, monkeypatch):
+    from netsim.cuda import jit
+    from netsim.errors import OptionError
+
+    asked = []
+
+    def full(*arguments):
+        asked.append(arguments)
+        if len(asked) > number:
+            raise RuntimeError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+        return device_array(*arguments)
+
+    _, trainer = trainer_of()
+    device_array = jit.cuda.device_array
+    monkeypatch.setattr(jit.cuda, "to_device" if number == 0 else "device_array", full)
+    with pytest.raises(OptionError, match=f"^{what} not fit into the GPU's memory: take smaller batches"):
+        epoch(trainer, split(), 0, np.arange(11), 4)
+
+
 def test_the_net_on_the_device_answers_for_evaluation():
     from netsim import evaluation
 

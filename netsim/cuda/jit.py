@@ -17,10 +17,12 @@ from numba import cuda, float32, int32
 from numba.cuda.core import config
 
 from netsim.cuda.cache import kernel_folder
+from netsim.errors import OptionError
 
 __all__ = [
     "ALIGNMENT", "COUNT", "Kernel", "Stopwatch", "capture", "copy", "cuda", "device", "device_name", "empty", "fetch",
-    "float32", "int32", "kernel", "memory_used", "simulated", "synchronize", "upload", "wrapping", "zeros",
+    "float32", "int32", "kernel", "memory_used", "simulated", "synchronize", "upload", "within_memory",
+    "wrapping", "zeros",
 ]  # fmt: skip
 
 #: Whether kernels run in the CUDA simulator.
@@ -147,6 +149,17 @@ def _given(value):
     if not isinstance(value, int | float) or isinstance(value, np.floating):
         return value
     return np.float32(value) if isinstance(value, float) else COUNT(value)
+
+
+@contextlib.contextmanager
+def within_memory(what: str):
+    """Raise `OptionError` where the GPU's memory does not hold what is asked for inside; ``what`` : in words."""
+    try:
+        yield
+    except Exception as error:
+        if "OUT_OF_MEMORY" not in str(error):
+            raise
+        raise OptionError(f"{what} do not fit into the GPU's memory: take smaller batches, or --device cpu") from None
 
 
 def upload(values: np.ndarray, target=None):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from netsim.cuda.jit import capture, empty, fetch, upload, zeros
+from netsim.cuda.jit import capture, empty, fetch, upload, within_memory, zeros
 from netsim.cuda.layers import Draw
 from netsim.cuda.trainer import CudaTrainer, keys, result
 from netsim.cuda.units import go_on, present
@@ -39,11 +39,12 @@ class CudaLearner:
         self.trainer, self.network, self._split = trainer, trainer.device_net, split
         self._wanted, self.graphs = graphs, "off: none captured yet" if graphs else "off: not asked for"
         self._images, self._batch = len(split), min(batch, len(split))
-        self._pixels, self._targets = upload(split.images), upload(split.labels)
-        self._order, self._losses = empty(self._images, np.int32), empty(self._images, np.float64)
-        self._wrong = empty(self._images, np.uint8)
-        self._before, self._turn = zeros(1, np.int64), zeros(1, np.int64)
-        self._keys = empty(-(-self._images // batch) * len(trainer.net.layers), np.uint64)
+        with within_memory(f"{len(split)} images"):
+            self._pixels, self._targets = upload(split.images), upload(split.labels)
+            self._order, self._losses = empty(self._images, np.int32), empty(self._images, np.float64)
+            self._wrong = empty(self._images, np.uint8)
+            self._before, self._turn = zeros(1, np.int64), zeros(1, np.int64)
+            self._keys = empty(-(-self._images // self._batch) * len(trainer.net.layers), np.uint64)
         self._draw = Draw(self._keys, self._turn, trainer.drop)
         self._captured: dict[int, Callable[[], None] | None] = {}
         self._began = False
@@ -64,7 +65,8 @@ class CudaLearner:
 
     def learn(self, first: int, last: int) -> list[tuple[int, StepResult]]:
         """Launch the step of images ``first`` to ``last`` - 1 of the order. Nothing is known of it yet: []."""
-        self._step(last - first)()
+        with within_memory("the increments of this net"):
+            self._step(last - first)()
         self._pending.append((first, last))
         self.trainer.batch += 1
         return []

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.arrays import check_images
-from netsim.cuda.jit import empty, fetch, upload, zeros
+from netsim.cuda.jit import empty, fetch, upload, within_memory, zeros
 from netsim.cuda.layers import DeviceWeighted, Downward, Draw, make_layer
 from netsim.cuda.units import OUTPUT_ERRORS, clip
-from netsim.errors import OptionError
 from netsim.geometry import INPUT, units
 from netsim.network import Network
 
@@ -41,19 +40,13 @@ class DeviceNet:
         if images <= self._room:
             return
         net, places = self.net, {}
-        try:
+        with within_memory(f"{images} images of this net"):
             self.at, self._downs = {}, {}  # what was there before is let go first
             self.x_0, self.labels = empty(images * units(net.input_shape)), empty(images, np.int64)
             self.at = {
                 layer.name: make_layer(layer, position, images, len(net.layers), places, self._tiled)
                 for position, layer in enumerate(net.layers)
             }
-        except Exception as error:
-            if "OUT_OF_MEMORY" not in str(error):
-                raise
-            raise OptionError(
-                f"{images} images of this net do not fit into the GPU's memory: take smaller batches"
-            ) from None
         self._room = images
         nothing = zeros(1)
         for number, layer in enumerate(net.layers[1:], 1):
@@ -69,8 +62,9 @@ class DeviceNet:
 
     def take(self) -> None:
         """The weights of the host, to the device."""
-        for layer in self.of_weights():
-            layer.take()
+        with within_memory("the weights of this net"):
+            for layer in self.of_weights():
+                layer.take()
 
     def give(self) -> None:
         """The weights of the device, to the host: not checked, so that a run can tell where they diverged."""

@@ -14,7 +14,7 @@ from brian2 import Equations, Network, NeuronGroup, StateMonitor
 
 from circuits.errors import ParameterError
 from circuits.parameters import Parameters, as_array
-from circuits.simulation import code_target, loader
+from circuits.simulation import code_target, loader, own
 
 COMPARATOR = """
 # leak to rest; drive and self-excitation push it up; the reset shunts both
@@ -67,9 +67,9 @@ def respond(
         Network(group, load, monitor).run(drive.shape[1] * parameters.phase, namespace={})
     phase_of = np.minimum(np.arange(len(monitor.t)) // parameters.steps, drive.shape[1] - 1)
     return ComparatorTrace(
-        time=np.asarray(monitor.t / 1),
+        time=own(monitor.t),
         drive=drive[:, phase_of],
-        potential=np.asarray(monitor.potential_up),
-        fired=np.asarray(monitor.fired_up),
+        potential=own(monitor.potential_up),
+        fired=own(monitor.fired_up),
         reset=reset[phase_of],
     )

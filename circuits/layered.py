@@ -19,7 +19,7 @@ from circuits.event_times import EventTimes
 from circuits.layered_wiring import SmallNet, Wiring
 from circuits.motifs import CELLS, check_cells
 from circuits.parameters import Parameters, as_array, check_number, check_seed, check_whole
-from circuits.simulation import Traces, code_target
+from circuits.simulation import Traces, code_target, own
 from circuits.spiking import SpikingParameters
 
 
@@ -99,8 +99,8 @@ def run_layered(
     layers = range(1, len(net.sizes))
     traces = None
     if record:
-        values = {f"layer {level}": np.asarray(monitor.r).T for level, monitor in enumerate(wiring.monitors)}
-        traces = Traces(np.asarray(wiring.monitors[0].t / 1), values)
+        values = {f"layer {level}": own(monitor.r).T for level, monitor in enumerate(wiring.monitors)}
+        traces = Traces(own(wiring.monitors[0].t), values)
     return LayeredResult(
         W=[single(wiring.weights(synapses)) for synapses in wiring.W],
         R=[single(wiring.weights(synapses).transpose(0, 2, 1)) for synapses in wiring.R],

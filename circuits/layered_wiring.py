@@ -11,7 +11,7 @@ from brian2 import Equations, Network, NeuronGroup, StateMonitor, Synapses
 from circuits.event_times import EventSteps
 from circuits.motifs import motif_equations
 from circuits.parameters import Parameters
-from circuits.simulation import loader, unit_group
+from circuits.simulation import loader, own, unit_group
 from circuits.spiking import Spiking, SpikingParameters
 
 EVENTS = """
@@ -123,11 +123,11 @@ class Wiring:
     def weights(self, synapses: Synapses) -> np.ndarray:
         """Signed weights now: (copies, n_pre, n_post)."""
         values = synapses.excitatory[:] - synapses.crossed[:] if self.paired else synapses.weight[:]
-        return np.asarray(values).reshape(self.copies, len(synapses.source) // self.copies, -1)
+        return own(values).reshape(self.copies, len(synapses.source) // self.copies, -1)
 
     def read(self, layer: int, name: str) -> np.ndarray:
         """`carried` or `learned` of layer 1..L in every presentation: (copies, P, n_l)."""
-        values = np.asarray(getattr(self.ends[layer - 1], name))[:, 1:]
+        values = own(getattr(self.ends[layer - 1], name))[:, 1:]
         return values.reshape(self.copies, self.net.sizes[layer], -1).transpose(0, 2, 1)
 
     def _load(self, group: NeuronGroup, rows: Mapping[str, np.ndarray]) -> None:

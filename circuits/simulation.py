@@ -83,6 +83,14 @@ def loader(group: NeuronGroup, rows: Mapping[str, np.ndarray], period: Quantity)
     return NetworkOperation(load, dt=period, when="before_start", order=-1)
 
 
+def own(values: object) -> np.ndarray:
+    """What a simulation computed, as an array of its own without units.
+
+    A copy: from Brian2 2.10 on, arrays of a network are views of memory that goes when the network does.
+    """
+    return np.array(values)
+
+
 def as_presentations(**inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Inputs as float arrays (P, n) of one shape; plain (n,) is one presentation. Errors: CircuitError."""
     arrays = {name: np.atleast_1d(as_array(name, value)) for name, value in inputs.items()}
@@ -133,11 +141,11 @@ def present(
             parts.append(monitor)
         Network(*parts).run(presentations * period, namespace={})
     # sample k of `ends` is the state at k phases: 1 + 3p ends a feedforward phase, 2 + 3p a feedback phase
-    values = {name: np.asarray(getattr(ends, name)) for name in read}
+    values = {name: own(getattr(ends, name)) for name in read}
     return Reading(
         feedforward={name: value[:, 1::3].T for name, value in values.items()},
         feedback={name: value[:, 2::3].T for name, value in values.items()},
         traces=None
         if monitor is None
-        else Traces(np.asarray(monitor.t / 1), {name: np.asarray(getattr(monitor, name)).T for name in traced}),
+        else Traces(own(monitor.t), {name: own(getattr(monitor, name)).T for name in traced}),
     )

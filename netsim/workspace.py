@@ -19,7 +19,7 @@ from netsim.layers import Downward, Layer
 
 #: Bytes of activity that a chunk of images may take, if the weights take less. Which images share a chunk changes no
 #: bit of a result.
-_CHUNK_BYTES = 32 << 20
+_CHUNK_BYTES = 16 << 20
 
 #: Images that a thread takes through a stage at once.
 _BLOCK = 16

@@ -3,11 +3,11 @@
 Each read sees each unit in a phase drawn from the probabilities of `netsim.events.probabilities`, by two random
 numbers a unit and presentation: how late its feedforward arrival is, and its feedback. The products are those of the
 phase-locked engine, over what was drawn. A unit that arrives early reads early: where more than a few reads are out
-of phase, the units of a layer read in `drawn.PARTS` groups, each at a time of its own that fits its units' lateness;
-the products are cut accordingly (`netsim.events.parts`). What is lost: finer times than these groups (and one time an
-image and layer for plasticity), that a signal can reach a feedforward read of its own presentation (it finds what the
-unit kept from before instead), that events can fall into the next presentation, and that fixed delays of units stay.
-How near this comes to the exact engine is measured, not assumed: see docs/timing.md.
+of phase, a layer's units read in `drawn.PARTS` groups, each at a time that fits its units' lateness, by products cut
+accordingly (`netsim.events.parts`). What is lost: finer times than that (and one time an image and layer for
+plasticity), that a signal can reach a feedforward read of its own presentation (the one before stands in for it),
+that events can fall into the next presentation, and that fixed delays of units stay. How near this comes to the exact
+engine is measured, not assumed: see docs/timing.md.
 
 A chunk of S images is S streams side by side: stream s shows part s of the batch, image after image, so that
 what a unit kept from before is that of the stream's last image.
@@ -29,12 +29,12 @@ from netsim.events.drawn import Drawn, Reads, spread
 from netsim.events.presets import resolve
 from netsim.events.probabilities import PhaseTable
 from netsim.events.schedule import Schedule
+from netsim.events.silence import draw_kept, reads_kept, silence
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 from netsim.events.windows import Windows
 from netsim.events.wiring import plan
 from netsim.geometry import INPUT
 from netsim.kernels import chance
-from netsim.kernels.units import drop_feedforward
 from netsim.layers import Downward
 from netsim.network import Network, check_seed
 from netsim.workspace import Workspace, chunk_size
@@ -87,7 +87,8 @@ class BatchedTrainer(Trainer):
         self._sources = {layer.name: self._populations_below(layer, place) for layer in readers}
         sources = {reader: [name for name, _ in found] for reader, found in self._sources.items()}
         table = PhaseTable(self.schedule, layout)
-        self._reads = Reads(table, sources, place, self._increments, net.layers[-1].name)
+        lowest = "" if self._lowest is None else self._lowest.name
+        self._reads = Reads(table, sources, place, self._increments, lowest, net.layers[-1].name)
         self._drawn: Drawn | None = None
         self._shown = 0
 
@@ -107,7 +108,6 @@ class BatchedTrainer(Trainer):
         super().begin_epoch(epoch)
         self._drawn, self._shown = None, 0
 
-    # -------------------------------------------------------------------------------------------- the batch
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `Trainer.increments`, under the schedule; the streams move on by the batch."""
         if self.schedule.in_phase:
@@ -218,40 +218,65 @@ class BatchedTrainer(Trainer):
         number, net, drawn = len(images), self.net, self._drawn
         drawn.begin(number, self.timing_seed, self.epoch, self._shown)
         drawn.x[INPUT].array()[:number] = images
-        for layer in net.layers:
-            self._over(layer, number, lambda span, layer=layer: self._rise(layer, span))
+        for stage in self._space.stages:
+            self._up(stage, number)
         wrong = self._error(net.layers[-1].name, labels, loss)
-        for layer in reversed(net.layers):
-            if layer.name not in self._reached:
-                break
-            if layer is not self._lowest and layer.kind != "drop":
-                self._over(layer, number, lambda span, layer=layer: self._fall(layer, span))
-            if layer.name in self._increments:
-                self._learn(layer, number, parts, fresh)
+        for stage in reversed(self._space.stages):
+            layers = [layer for layer in reversed(stage) if layer.name in self._reached]
+            if layers:
+                self._down_through(layers, number, parts, fresh)
         drawn.keep(number)
         self._shown += 1
         return wrong
 
-    def _over(self, layer, number: int, work) -> None:
-        if not layer.by_image:
-            work(Span(0, number, self._workers))
+    def _up(self, stage, number: int) -> None:
+        """Feedforward events of layers that are worked through together, a few images at a time."""
+
+        def rise(first: int, last: int) -> None:
+            for block in range(first, last, _BLOCK):
+                for layer in stage:
+                    self._rise(layer, Span(block, min(block + _BLOCK, last)))
+
+        if stage[0].by_image:
+            self._workers.run(rise, number, _BLOCK)
+        else:
+            self._rise(stage[0], Span(0, number, self._workers))
+
+    def _down_through(self, layers, number: int, parts, fresh: bool) -> None:
+        """Feedback and plasticity events of layers that are worked through together, downward."""
+
+        def descend(span: Span, sums, first: bool) -> None:
+            for layer in layers:
+                if layer is not self._lowest and layer.kind != "drop":
+                    self._fall(layer, span)
+                if layer.name in self._increments:
+                    self._learn(layer, sums[layer.name], first, span)
+
+        if not layers[0].by_image:
+            sums = {name: increment.reshape(-1) for name, increment in self._increments.items()}
+            descend(Span(0, number, self._workers), sums, fresh)
             return
 
-        def blocks(first: int, last: int) -> None:
+        def of_part(part: int, first: int, last: int) -> None:
+            sums = {layer.name: self._parts[layer.name][part] for layer in layers if layer.name in self._increments}
             for block in range(first, last, _BLOCK):
-                work(Span(block, min(block + _BLOCK, last)))
+                descend(Span(block, min(block + _BLOCK, last)), sums, fresh and block == first)
 
-        self._workers.run(blocks, number, _BLOCK)
+        pieces = [(part, a, min(b, number)) for part, (a, b) in enumerate(parts) if a < number]
+        self._workers.run_tasks([lambda piece=piece: of_part(*piece) for piece in pieces])
 
-    # ------------------------------------------------------------------------------------------ the events
     def _rise(self, layer, span: Span) -> None:
         """Feedforward events of a layer: it reads what its parents show; x of its units is set."""
         if layer.kind == "drop":
-            self._draw_kept(layer, span)  # the rest is done for its reader, from what that one sees
+            draw_kept(
+                layer, self._space.at[layer.name], span
+            )  # the rest is done for its reader, from what that one sees
             return
         name, drawn = layer.name, self._drawn
         own, parts = drawn.x[name], drawn.parts(name, FEEDFORWARD)
-        if layer.kind == "maxpool" and not self._sources[name][0][1]:
+        drawn.draw(name, span)
+        source, drops = self._sources[name][0]
+        if layer.kind == "maxpool" and not drops and not self._reads.plain[name, FEEDFORWARD, source]:
             self._windows[name].read(span)
         elif parts == 1:
             layer.feedforward(self._below(layer, FEEDFORWARD, 0, span), own, span)
@@ -265,30 +290,20 @@ class BatchedTrainer(Trainer):
 
     def _below(self, layer, kind: int, part: int, span: Span) -> tuple[Activity, ...]:
         """What the populations that a layer reads show to one part of its units, through drops."""
-        seen = []
+        seen, drawn, at = [], self._drawn, self._space.at
         for name, drops in self._sources[layer.name]:
-            shown = self._drawn.show((layer.name, kind, name), part, span)
+            key = (layer.name, kind, name)
+            mixed = self._reads.plain[key] is None
+            if mixed and len(drops) == 1 and reads_kept(layer, at[drops[0].name], at[name]):
+                drawn.show_kept(key, part, at[drops[0].name], span)
+                seen.append(at[drops[0].name])
+                continue
+            shown = drawn.show(key, part, span)
             for drop in reversed(drops):
-                below, shown = shown, self._space.at[drop.name]
-                self._silence(below, shown, span)
+                below, shown = shown, at[drop.name]
+                silence(below, shown, span)
             seen.append(shown)
         return tuple(seen)
-
-    @staticmethod
-    def _silence(below: Activity, own: Activity, span: Span) -> None:
-        """What passes a drop whose masks are drawn."""
-        spread(span, lambda s: drop_feedforward(
-            below.values, below.image, below.row, below.origin, own.values, own.image, own.row, own.origin,
-            own.kept, own.kept_image, own.height, own.row_length, own.scale, s.first, s.last,
-        ))  # fmt: skip
-
-    def _draw_kept(self, drop, span: Span) -> None:
-        own = self._space.at[drop.name]
-        if own.kept_image:
-            first, last = span.first * drop.units, span.last * drop.units
-            chance.kept_units(own.kept, own.stream, own.limit, own.first_unit, first, last)
-            if own.lists is not None:
-                own.lists.write(own.kept, span)
 
     def _error(self, name: str, labels, loss) -> int:
         """Feedback events of the output layer: the error circuits answer from what the units carry then."""
@@ -349,22 +364,12 @@ class BatchedTrainer(Trainer):
             down, own = self._to(target, falling, step), self._space.at[drop.name]
             spread(span, lambda s, drop=drop, own=own, down=down: drop.feedback(own, down, s))
 
-    def _learn(self, layer, number: int, parts, fresh: bool) -> None:
+    def _learn(self, layer, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """Plasticity events of a layer: the product of what its units and their inputs show."""
+        (below,) = self._below(layer, PLASTICITY, 0, span)
+        own = self._drawn.show((layer.name, PLASTICITY, layer.name), 0, span)
+        layer.hebbian(below, own, increment, fresh, span)
 
-        def learn(increment: np.ndarray, span: Span) -> None:
-            (below,) = self._below(layer, PLASTICITY, 0, span)
-            own = self._drawn.show((layer.name, PLASTICITY, layer.name), 0, span)
-            layer.hebbian(below, own, increment, fresh, span)
-
-        if not layer.by_image:
-            learn(self._increments[layer.name].reshape(-1), Span(0, number, self._workers))
-            return
-        pieces = [(part, a, min(b, number)) for part, (a, b) in enumerate(parts) if a < number]
-        sums = self._parts[layer.name]
-        self._workers.run_tasks([lambda p=p, a=a, b=b: learn(sums[p], Span(a, b)) for p, a, b in pieces])
-
-    # --------------------------------------------------------------------------------------------- between
     def state(self) -> dict[str, np.ndarray]:
         """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit."""
         if self._drawn is None:

@@ -38,10 +38,12 @@ class Reads:
     """Every read of a net: the probabilities of what it sees, and in how many parts the units of a layer read.
 
     sources : reader -> populations that it reads; place : population -> its number, -1 for the image
-    learning : names of the layers that learn; top : the output layer
+    learning : names of the layers that learn; lowest : the lowest of them; top : the output layer
     """
 
-    def __init__(self, table: PhaseTable, sources: dict[str, list[str]], place: dict[str, int], learning, top: str):
+    def __init__(
+        self, table: PhaseTable, sources: dict[str, list[str]], place: dict[str, int], learning, lowest: str, top: str
+    ):
         self.place = place
         self.phases: dict[Key, Phases] = {}
         for reader, names in sources.items():
@@ -59,10 +61,19 @@ class Reads:
         self.parts: dict[tuple[str, int], int] = {}
         for (reader, kind, source), found in self.phases.items():
             meant = found.present if kind == FEEDFORWARD else found.signal
-            apart = kind != PLASTICITY and reader != source and 1.0 - meant.mean() > _UNLIKE
+            # what is not passed on need not be told apart: scores upward, signals of the lowest layer downward
+            ends = reader == (top if kind == FEEDFORWARD else lowest)
+            apart = kind != PLASTICITY and reader != source and not ends and 1.0 - meant.mean() > _UNLIKE
             self.parts[reader, kind] = max(self.parts.get((reader, kind), 1), PARTS if apart else 1)
         self.ends = {name: table.at_the_end(at) for name, at in place.items() if name != INPUT}
         self.ends[INPUT] = Phases.always(0.0, 1.0, 0.0, 0.0, 0.0)
+        #: reads that always see x, or the signal, of the same presentation
+        self.plain = {
+            key: "x" if found.all_present else "signal" if found.all_signal else None
+            for key, found in self.phases.items()
+        }
+        #: populations whose units may show one thing or another
+        self.drawn = {source for (_, _, source), plain in self.plain.items() if plain is None and source != INPUT}
         #: populations of which some read sees what they kept from the presentation before
         self.remembered = {source for (_, kind, source), found in self.phases.items() if _sees_kept(kind, found)}
 
@@ -113,8 +124,7 @@ class Drawn:
         for key, parts in self.reads.parts.items():
             if parts > 1:
                 mixing.turns(self._turn[key], chance.key(*words, self.reads.place[key[0]], key[1], 13), parts)
-        for name, late in self._late.items():
-            self._draw_units(name, late, number, words)
+        self._draws = {name: self._units_of(name, words) for name in self._late if name in self.reads.drawn}
         times: dict[tuple[str, int], np.ndarray] = {}
         self.limits: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
         for place, (key, found) in enumerate(self.reads.phases.items()):
@@ -131,24 +141,30 @@ class Drawn:
             stream = chance.key(*words, place, 15)
             self.limits[name, -1, name] = _limits(self.reads.ends[name], nothing, stream, False)
 
-    def _draw_units(self, name: str, late: np.ndarray, number: int, words) -> None:
+    def _units_of(self, name: str, words) -> tuple:
+        """What `mixing.draw_units` needs to know of a population."""
         kinds = (FEEDFORWARD, FEEDBACK)
         free = [np.uint16(0xFFFF >> (16 - _SHIFT) if self.parts(name, kind) > 1 else 0xFFFF) for kind in kinds]
         turn = [(self._turn[name, kind] << _SHIFT).astype(np.uint16) for kind in kinds]
         groups = [self._groups[name, kind] for kind in kinds]
-        stream, image = chance.key(*words, self.reads.place[name], 11), self.at[name].image
-        self._workers.run(lambda a, b: mixing.draw_units(*late, stream, image, *groups, *turn, *free, a, b), number, 4)
-        if order := self.reads.order.get(name):
-            self._workers.run(lambda a, b: mixing.set_right(*late, *order, a * image, b * image), number, 4)
+        stream = chance.key(*words, self.reads.place[name], 11)
+        return (*self._late[name], stream, self.at[name].image, *groups, *turn, *free)
+
+    def draw(self, name: str, span: Span) -> None:
+        """The random numbers of a population's units, where some read depends on them."""
+        if name not in self._draws:
+            return
+        arguments, image, order = self._draws[name], self.at[name].image, self.reads.order[name]
+        spread(span, lambda s: mixing.draw_units(*arguments, s.first, s.last))
+        if order:
+            spread(span, lambda s: mixing.set_right(*self._late[name], *order, s.first * image, s.last * image))
 
     # --------------------------------------------------------------------------------------------- shown
     def show(self, key: Key, part: int, span: Span) -> Activity:
         """What a population shows to one part of a reader's units."""
-        found, source = self.reads.phases[key], key[2]
-        if found.all_present:
-            return self.x[source]
-        if found.all_signal:
-            return self.signal[source]
+        plain, source = self.reads.plain[key], key[2]
+        if plain is not None:
+            return (self.x if plain == "x" else self.signal)[source]
         self.mix(self.at[source].values, key, part, span)
         return self.at[source]
 
@@ -163,17 +179,28 @@ class Drawn:
     def mix(self, out: np.ndarray, key: Key, part: int, span: Span) -> None:
         """Set ``out``, laid out as the source, to what it shows."""
         source, (low, high) = key[2], self.limits[key]
-        # the signal of its own presentation cannot be known to a feedforward read: the one before stands in for it
-        kept, signal = self.kept[source], self.signal[source].values
-        signal = kept if key[1] == FEEDFORWARD else signal
-        arrays = (out, kept, self.x[source].values, signal, *self._late[source])
+        arrays = (out, *self._phases_of(key))
         image = self.at[source].image
         spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, s.first, s.last))
 
+    def _phases_of(self, key: Key) -> tuple[np.ndarray, ...]:
+        """What a source kept, its x, its signal, and the two numbers of its units."""
+        kept, x, signal = (held[key[2]] for held in (self.kept, self.x, self.signal))
+        # the signal of its own presentation cannot be known to a feedforward read: the one before stands in for it
+        return kept, x.values, kept if key[1] == FEEDFORWARD else signal.values, *self._late[key[2]]
+
+    def show_kept(self, key: Key, part: int, drop: Activity, span: Span) -> None:
+        """Set a drop that lists the units it keeps to what the units below show: the others are not read."""
+        source, (low, high), lists, at = key[2], self.limits[key], drop.lists, self.at[key[2]]
+        arrays = self._phases_of(key)
+        spread(span, lambda s: mixing.mix_kept(
+            drop.values, drop.image, drop.origin, lists.lists, lists.starts, lists.units, drop.scale,
+            *arrays, low[part], high[part], at.image, self.x[source].origin, s.first, s.last,
+        ))  # fmt: skip
+
     def values_shown(self, key: Key) -> np.ndarray:
         """Where `show` will have what it shows."""
-        found, source = self.reads.phases[key], key[2]
-        return (self.x if found.all_present else self.signal if found.all_signal else self.at)[source].values
+        return {"x": self.x, "signal": self.signal, None: self.at}[self.reads.plain[key]][key[2]].values
 
     def late(self, name: str, kind: int) -> np.ndarray:
         """uint16, as laid out: small for a unit whose events of this kind are late."""

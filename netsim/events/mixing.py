@@ -101,6 +101,24 @@ def _two(out, below, above, units, limit):
 
 
 @compiled
+def mix_kept(out, o_image, o_origin, lists, starts, number, scale, kept, x, signal, forward, backward, low, high,
+             size, origin, first, last):  # fmt: skip
+    """As `mix`, for the units of ``number`` that a drop keeps, times its scale; the others stay as they are.
+
+    lists, starts : see `netsim.kernels.sparse`. ``origin`` : place of the first unit in an image of the source.
+    """
+    marks = starts.size // (lists.size // number)
+    for image in range(first, last):
+        early, late = low[image], high[image]
+        source, target = image * size + origin, image * o_image + o_origin
+        for place in range(image * number, image * number + starts[(image + 1) * marks - 1]):
+            unit = lists[place]
+            i = source + unit
+            value = kept[i] if np.int32(forward[i]) < early else x[i]
+            out[target + unit] = scale * (value if np.int32(backward[i]) < late else signal[i])
+
+
+@compiled
 def mix_at_own_feedback(out, kept, x, backward, size, first, last):
     """out = what each unit carries when its own feedback comes: x, or what it kept where x comes after that."""
     for image in range(first, last):

@@ -25,7 +25,7 @@ DRAWS = 1 << 16
 STRATA = 64
 
 #: Share of units whose feedback comes before their arrival that may be overlooked.
-_RARE = 1e-5
+_RARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)

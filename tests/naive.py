@@ -3,7 +3,7 @@
 Equation, section and remark numbers are those of Amit (2019), Front. Comput. Neurosci. 13:18.
 A network is a list of (kind, parameters); W and R are dicts from layer names to arrays of the public shapes:
 conv (Kh, Kw, C_in, C_out), untied (H, W, Kh, Kw, C_in, C_out), full and output (n_in, n_out).
-Images are (B, H, W, C), activities (B, *shape of the layer).
+Images are (B, H, W, C), activities (B, *shape of the layer). The event level has its own twin: `naive_events.py`.
 """
 
 import re

@@ -88,6 +88,10 @@ class Configuration(BaseModel):
     feedback_clip: Annotated[float, Field(gt=0)] | None = None
     frozen: _Names = ()
     circuits: Annotated[dict[str, float], Field(max_length=100)] | None = None
+    schedule: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    stream: _Text = "random"
+    engine: _Text = "exact"
+    streams: _Count | None = None
     source: Source | None = None
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     device: _Text = "cpu"
@@ -168,6 +172,7 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
         specs = architectures.resolve(configuration.net)
         if configuration.circuits is not None:
             Components.from_json(configuration.circuits)
+        _check_timing(configuration)
     except NetsimError as error:
         raise type(error)(f"{where}{error}") from None
     word = configuration.net.strip().lower()
@@ -176,6 +181,25 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
         by_text = {notation.render(architectures.resolve(name)): name for name in architectures.ARCHITECTURES}
         fixed["name"] = word if word in architectures.ARCHITECTURES else by_text.get(fixed["net"])
     return configuration.model_copy(update=fixed)
+
+
+def _check_timing(configuration: Configuration) -> None:
+    if configuration.schedule is not None:
+        from netsim.events.engines import check_engine
+        from netsim.events.presets import from_text
+
+        from_text(configuration.schedule)
+        check_engine(configuration.engine)
+        if configuration.device != "cpu":
+            raise OptionError(f"a schedule is for the CPU: device is {_shown(configuration.device)}")
+    else:
+        for key, default in (("engine", "exact"), ("streams", None)):
+            if getattr(configuration, key) != default:
+                raise OptionError(f"{key} goes with a schedule")
+    if configuration.stream != "random":
+        from netsim.events.streams import Stream
+
+        Stream.parse(configuration.stream)
 
 
 def read(path: Path | str) -> dict[str, object]:

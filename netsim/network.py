@@ -296,7 +296,8 @@ def load(path: str | os.PathLike) -> Network:
     try:
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {}).get("netsim", "null"))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            # a checkpoint within an epoch under a schedule also holds "streams/...", what the units carried then
+            state = {name: file.get_tensor(name) for name in file.keys() if not name.startswith("streams/")}  # noqa: SIM118
         if description is None:
             raise DataError(f"{path} is a safetensors file, but not a net saved by netsim")
         net = Network(

@@ -57,17 +57,34 @@ def prepare(configuration: Configuration) -> Prepared:
         resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
     )
     device = devices.choose(resolved.device)
-    trainer = devices.make_trainer(device, network, **resolved.trainer_options())
+    trainer = _make_trainer(resolved, device, network)
     train, validation = dataset.train, None
     if resolved.validation:
         train, validation = dataset.holdout(resolved.validation)
     if resolved.resolved["train"] < len(train):
         train = train.take(np.arange(resolved.resolved["train"]))
+    if resolved.schedule is not None:
+        from netsim.events.engines import check_length
+
+        check_length(trainer.schedule, len(train), trainer.streams or 1)
     chosen = {"mu": float(trainer.mu), "decay": trainer.decay}
     facts = {**resolved.resolved, **chosen, "data_sha256": fingerprint(train, validation)}
     versions = resolved.versions if device.name == "cpu" else {**resolved.versions, "device": device.text}
     resolved = resolved.model_copy(update={"resolved": facts, "versions": versions})
     return Prepared(resolved, network, trainer, device, train, validation, dataset.test, dataset.class_names)
+
+
+def _make_trainer(configuration: Configuration, device: Device, network: Network) -> Trainer:
+    """The trainer of a device, or, under a schedule, that of an event engine."""
+    options = configuration.trainer_options()
+    if configuration.schedule is None:
+        return devices.make_trainer(device, network, **options)
+    from netsim.events.engines import trainer
+    from netsim.events.presets import from_text
+
+    return trainer(
+        network, from_text(configuration.schedule), configuration.engine, streams=configuration.streams, **options
+    )
 
 
 def check_memory(configuration: Configuration, input_shape: tuple[int, int, int], classes: int) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netsim import devices, evaluation, inheritance, plots
-from netsim.configuration import differences, parse
+from netsim.configuration import Configuration, differences, parse
 from netsim.errors import DivergedError, NetsimError, RunError
 from netsim.preparation import Prepared
 from netsim.runs import Checkpoint, History, Run
@@ -104,24 +104,27 @@ def train(
     """
     configuration, trainer = prepared.configuration, prepared.trainer
     split, batch = prepared.train, configuration.batch
-    position, history = _restore(prepared, run, on_event)
+    position, history, streams = _restore(prepared, run, on_event)
     on_event(Started(configuration, position.epoch, position.images))
     learner = devices.make_learner(trainer, split, batch)
     saved = drawn = settled = time.monotonic()
     drawn_epochs = -1
     for epoch in range(position.epoch, configuration.epochs):
-        order = order_of_images(configuration.seed, epoch, len(split))
+        order = order_of_presentations(configuration, epoch, split.labels)
         trainer.begin_epoch(epoch)
         trainer.batch = position.batch
+        if streams:
+            trainer.restore(streams)
+            streams = {}
         learner.begin_epoch(order, position.images)
         clock = _Clock()
-        for start in range(position.images, len(split), batch):
-            end = min(start + batch, len(split))
+        for start in range(position.images, len(order), batch):
+            end = min(start + batch, len(order))
             with clock.learning(end - start):
                 known = learner.learn(start, end)
             position = _told(known, position, run, on_event)
             stopped, saving = stop(), time.monotonic() - saved >= CHECKPOINT_SECONDS
-            settling = stopped or saving or end == len(split)
+            settling = stopped or saving or end == len(order)
             if settling or time.monotonic() - settled >= SETTLE_SECONDS:
                 with clock.learning(0):
                     known = learner.settle() if settling else learner.tell()
@@ -154,6 +157,15 @@ def train(
     if drawn_epochs != len(history.records):
         _draw(prepared, run, history)
     return Outcome(position.epoch >= configuration.epochs, history.records, run.timings())
+
+
+def order_of_presentations(configuration: Configuration, epoch: int, labels: np.ndarray) -> np.ndarray:
+    """Indices of the images of an epoch in the order of the configuration's stream, int64."""
+    if configuration.stream == "random":
+        return order_of_images(configuration.seed, epoch, len(labels))
+    from netsim.events.streams import Stream
+
+    return Stream.parse(configuration.stream).order(labels, configuration.seed, epoch)
 
 
 def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:
@@ -249,6 +261,7 @@ def _checkpoint(prepared: Prepared, position: Position, history: History, run: R
         {**asdict(position), "configuration": decisive, "data_sha256": data},
         history.text,
         prepared.network.description(),
+        prepared.trainer.state() if position.batch and prepared.configuration.schedule is not None else {},
     )
 
 
@@ -261,8 +274,8 @@ def _draw(prepared: Prepared, run: Run, history: History) -> None:
         gc.collect()  # a figure is a web of cycles: without this, memory would grow by megabytes a picture
 
 
-def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, History]:
-    """Put net and position where the newest whole checkpoint of `run` has them.
+def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, History, dict]:
+    """Put net and position where the newest whole checkpoint of `run` has them; under a schedule, also the streams.
 
     A new run that starts from another's weights saves them first: from then on it needs that run no more.
     """
@@ -272,7 +285,7 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
         if prepared.configuration.source is not None:
             on_event(Notice(inheritance.inherit(prepared.network, prepared.configuration.source)))
             run.save(_checkpoint(prepared, position, history, run))
-        return position, history
+        return position, history, {}
     facts = checkpoint.position
     before = prepared.configuration.as_decided(facts.get("configuration", {}))
     changed = list(differences(before, prepared.configuration.decisive()))
@@ -292,4 +305,4 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
         prepared.network.restore(checkpoint.weights)
     except (KeyError, TypeError, NetsimError) as error:
         raise RunError(f"{run.path}: the checkpoint does not belong to this run: {error}") from error
-    return position, History(checkpoint.metrics)
+    return position, History(checkpoint.metrics), checkpoint.streams

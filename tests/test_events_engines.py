@@ -139,8 +139,6 @@ def test_refusals():
         EventTrainer(network(), streams=0)
     with pytest.raises(OptionError, match="1 stream"):
         EventTrainer(network(), Schedule(weights="online"), streams=2)
-    with pytest.raises(OptionError, match="cannot feed 4 streams"):
-        EventTrainer(network(), streams=4).step(*next(batches(size=3)))
     with pytest.raises(UnknownNameError, match="did you mean 'nominal'"):
         EventTrainer(network(), "nominl")
     with pytest.raises(OptionError, match="no layer 'conv7'"):

@@ -20,6 +20,7 @@ OPTION_NAMES = {
     "feedback_input": "--feedback-input", "feedback_clip": "--feedback-clip", "pool_anchor": "--pool-anchor",
     "pool_ties": "--pool-ties",
     "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
+    "schedule": "--schedule", "stream": "--stream", "engine": "--engine", "streams": "--streams",
     "source": "--from", "seed": "--seed", "threads": "--threads", "device": "--device",
 }  # fmt: skip
 
@@ -158,6 +159,13 @@ def components(path: Path) -> dict[str, float]:
     from netsim.components import Components
 
     return asdict(Components.from_json(path))
+
+
+def schedule(name: str) -> str:
+    """A schedule as run.toml keeps it: the name of a preset, or the text of a file, which is then no longer needed."""
+    from netsim.events.presets import as_text
+
+    return as_text(name)
 
 
 def _is_parameter_file(net: str) -> bool:

@@ -29,6 +29,7 @@ def _option(*names: str, help: str, metavar: str | None = None, panel: str | Non
 
 
 _DATA, _LEARN, _RUN, _FROM = "Data", "Learning", "Run", "From another run"
+_TIMES = "Times of the units (netsim timing sweeps them)"
 _VARIANTS = "Differences of the author's code"
 
 
@@ -144,6 +145,30 @@ def train(
             "--circuits", metavar="FILE", panel=_LEARN, help="Imperfect circuits: JSON that netsim circuit calibrated."
         ),
     ] = None,
+    schedule: Annotated[
+        str | None,
+        _option(
+            "--schedule",
+            metavar="FILE|PRESET",
+            panel=_TIMES,
+            help="Units with their own event times: a .toml file, nominal, guerguiev2017, desynchronised:P.",
+        ),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        _option(
+            "--stream",
+            metavar="S",
+            panel=_TIMES,
+            help="Order: random (default), blocked:RUN, one-at-a-time[:REFRESH[:EPOCHS]].",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None, _option("--engine", metavar="E", panel=_TIMES, help="Of the schedule: exact (default) or batched.")
+    ] = None,
+    streams: Annotated[
+        int | None, _option("--streams", metavar="N", panel=_TIMES, help="Presentations that go on side by side: 4.")
+    ] = None,
     seed: Annotated[
         int | None, _option("--seed", metavar="N", panel=_RUN, help="Seed of weights, order and dropout: 0.")
     ] = None,
@@ -200,6 +225,8 @@ def train(
         given["frozen"] = launch.split(frozen)
     if circuits is not None:
         given["circuits"] = launch.components(circuits)
+    if schedule is not None:
+        given["schedule"] = launch.schedule(schedule)
     inherited = {"checkpoint": checkpoint, "untie": untie, "reinit": reinit}
     inherited = {key: value for key, value in inherited.items() if value is not None}
     if source is not None:

@@ -16,13 +16,18 @@ def trainer(net: Network, schedule: Schedule | str, engine: str = "exact", **opt
 
     Raises OptionError for an unknown engine, and what the trainers raise.
     """
-    if engine not in ENGINES:
-        raise OptionError(f"unknown engine {engine!r}{nearest(str(engine), ENGINES)}")
+    check_engine(engine)
     if engine == "exact":
         from netsim.events.exact import EventTrainer as chosen
     else:
         from netsim.events.batched import BatchedTrainer as chosen
     return chosen(net, resolve(schedule), **options)
+
+
+def check_engine(engine: str) -> None:
+    """Raise OptionError for an engine that does not exist."""
+    if engine not in ENGINES:
+        raise OptionError(f"unknown engine {str(engine)[:40]!r}{nearest(str(engine)[:40], ENGINES)}")
 
 
 def check_length(schedule: Schedule, presentations: int, streams: int = 1) -> None:

@@ -26,8 +26,9 @@ STREAMS = 4
 class EventTrainer(Trainer):
     """Trains a net whose units have their own event times; the model: `netsim.events`.
 
-    A batch is cut into ``streams`` consecutive parts of (nearly) equal size; each stream shows its part, image after
-    image, and goes on from batch to batch until the epoch ends. A new epoch starts all streams at rest.
+    A batch is cut into ``streams`` consecutive parts of (nearly) equal size (where it is smaller than that, some are
+    empty); each stream shows its part, image after image, and goes on from batch to batch until the epoch ends. A new
+    epoch starts all streams at rest.
 
     Parameters
     ----------
@@ -126,8 +127,6 @@ class EventTrainer(Trainer):
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
         batch = len(images)
-        if batch < self.streams:
-            raise OptionError(f"a batch of {batch} presentations cannot feed {self.streams} streams")
         self._lay_out_weights()
         streams = self._streams(batch)
         scores = np.zeros((batch, self.net.classes), self.dtype)

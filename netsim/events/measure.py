@@ -64,13 +64,10 @@ def run(point: Point) -> dict[str, object]:
 
 
 def _epoch(learner, split, order, batch: int) -> tuple[float, float]:
-    """One epoch; mean loss and error. A last batch too small for the streams is left out."""
+    """One epoch; mean loss and error."""
     loss = wrong = images = 0.0
-    least = getattr(learner, "streams", None) or 1
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
-        if len(part) < least:
-            break
         with np.errstate(all="ignore"):
             result = learner.step(*split.batch(part))
         loss, wrong, images = loss + result.loss * len(part), wrong + result.error_rate * len(part), images + len(part)

@@ -74,3 +74,16 @@ def resolve(name: str | os.PathLike | Schedule) -> Schedule:
     if os.fspath(name).endswith(".toml"):
         return Schedule.load(name)
     return preset(os.fspath(name))
+
+
+def as_text(name: str) -> str:
+    """A preset's name as it is, checked; the content of a .toml file as the text of a schedule (`from_text`)."""
+    if not name.endswith(".toml"):
+        preset(name)
+        return name
+    return Schedule.load(name).to_toml() or "nominal"
+
+
+def from_text(text: str) -> Schedule:
+    """The schedule of a preset's name, or of the text of a schedule file (it has an = in it)."""
+    return Schedule.from_toml(text) if "=" in text else preset(text)

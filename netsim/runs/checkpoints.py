@@ -18,6 +18,9 @@ from netsim.runs import durable
 
 FORMAT = 1
 
+#: What the names of `Checkpoint.streams` begin with in the file; `netsim.load` leaves them out.
+STREAMS = "streams/"
+
 #: Metadata: one entry, because safetensors writes several in an order that changes from process to process.
 #: What `netsim.load` reads (`Network.description`) stands at its top level, what is the run's under "run".
 _KEY = "netsim"
@@ -29,13 +32,15 @@ class Checkpoint:
 
     ``weights``: name -> array, what `Network.state` gives. ``network``: what `Network.description` gives, so
     that `netsim.load` reads a checkpoint, too. ``position``: JSON-able facts of where the run stands.
-    ``metrics``: the text of metrics.jsonl up to here.
+    ``metrics``: the text of metrics.jsonl up to here. ``streams``: what `EventTrainer.state` gives between two batches
+    of an epoch under a schedule, else nothing.
     """
 
     weights: dict[str, np.ndarray]
     position: dict
     metrics: str = ""
     network: dict = field(default_factory=dict)
+    streams: dict[str, np.ndarray] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The file's content: the same bytes for the same checkpoint."""
@@ -43,8 +48,9 @@ class Checkpoint:
 
         run = {"format": FORMAT, "position": self.position, "metrics": self.metrics}
         facts = {**self.network, "run": run}
-        facts["sha256"] = _digest(self.weights, facts)
-        weights = {name: np.ascontiguousarray(self.weights[name]) for name in sorted(self.weights)}
+        arrays = {**self.weights, **{STREAMS + name: array for name, array in self.streams.items()}}
+        facts["sha256"] = _digest(arrays, facts)
+        weights = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
         return save(weights, metadata={_KEY: json.dumps(facts, allow_nan=False)})
 
 
@@ -76,7 +82,8 @@ def load(path: Path) -> Checkpoint:
             raise RunError(f"{path} is a checkpoint of format {run['format']!r}; this netsim reads {FORMAT}")
         whole = facts["sha256"] == _digest(weights, facts)
         network = {name: fact for name, fact in facts.items() if name not in ("run", "sha256")}
-        checkpoint = Checkpoint(weights, dict(run["position"]), run["metrics"], network)
+        streams = {name.removeprefix(STREAMS): weights.pop(name) for name in [*weights] if name.startswith(STREAMS)}
+        checkpoint = Checkpoint(weights, dict(run["position"]), run["metrics"], network, streams)
     except RunError:
         raise
     except KeyError as error:

@@ -85,17 +85,9 @@ def _missing(simulator: bool) -> str | None:
         return "numba-cuda is not installed: pip install 'netsim[cuda]'"
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         return None if simulator else "the CUDA simulator is turned on, which only --device cuda takes"
-    from numba import cuda
+    from netsim.cuda import jit
 
-    try:
-        if not cuda.is_available():
-            return "no NVIDIA GPU was found, or no driver for it"
-        # the compiler: it may lack one of its libraries
-        cuda.compile_ptx(lambda: None, (), cc=cuda.get_current_device().compute_capability)
-    except Exception as error:  # whatever the driver or the toolkit raises
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        return f"the GPU cannot be used: {text} (pip install 'netsim[cuda]' brings the CUDA toolkit)"
-    return None
+    return jit.missing()
 
 
 def multiply_adds(net: str, input_shape, classes: int, batch: int) -> int:

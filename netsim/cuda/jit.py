@@ -9,19 +9,23 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import cuda, float32, int32
-from numba.cuda.core import config
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # numba-cuda asks numpy 2.5 for what it deprecates
+    from numba import cuda, float32, int32
+    from numba.cuda.core import config
 
 from netsim.cuda.cache import kernel_folder
 from netsim.errors import OptionError
 
 __all__ = [
     "ALIGNMENT", "COUNT", "Kernel", "Stopwatch", "capture", "copy", "cuda", "device", "device_name", "empty", "fetch",
-    "float32", "int32", "kernel", "memory_used", "simulated", "synchronize", "upload", "within_memory",
+    "float32", "int32", "kernel", "memory_used", "missing", "simulated", "synchronize", "upload", "within_memory",
     "wrapping", "zeros",
 ]  # fmt: skip
 
@@ -194,6 +198,21 @@ def copy(target, source) -> None:
 def synchronize() -> None:
     """Wait until the device has done all that was asked of it."""
     cuda.synchronize()
+
+
+def missing() -> str | None:
+    """Why no GPU can be used, or None."""
+    if simulated:
+        return None
+    try:
+        if not cuda.is_available():
+            return "no NVIDIA GPU was found, or no driver for it"
+        # the compiler: it may lack one of its libraries
+        cuda.compile_ptx(lambda: None, (), cc=cuda.get_current_device().compute_capability)
+    except Exception as error:  # whatever the driver or the toolkit raises
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        return f"the GPU cannot be used: {text} (pip install 'netsim[cuda]' brings the CUDA toolkit)"
+    return None
 
 
 def device_name() -> str:

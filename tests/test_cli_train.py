@@ -66,15 +66,30 @@ def test_a_second_run_gets_a_folder_of_its_own(data, capsys):
     assert small_runs.bits_of(first) == small_runs.bits_of(second)
 
 
-def test_every_option_reaches_the_run(data, capsys):
-    options = {
-        "validation": 7, "train_images": 40, "protocol": "urfb", "loss": "softmax", "epochs": 2, "batch": 9,
-        "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
-        "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
-        "seed": 9, "threads": 1, "pool_anchor": "corner", "pool_ties": "all", "feedback_through": "updated",
-        "untied_feedback": "epoch", "feedback_input": "positive", "feedback_clip": 5.0, "device": "cpu",
-    }  # fmt: skip
-    assert set(options) == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits", "source"}
+#: Every option of a run but those that name its net, data and source. Options of two sets do not go together.
+_EVERYWHERE = {
+    "validation": 7, "train_images": 40, "protocol": "urfb", "loss": "softmax", "epochs": 2, "batch": 9,
+    "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
+    "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
+    "seed": 9, "threads": 1, "device": "cpu", "stream": "blocked:3",
+}  # fmt: skip
+_SETS = {
+    "variants": {
+        "pool_anchor": "corner", "pool_ties": "all", "feedback_through": "updated", "untied_feedback": "epoch",
+        "feedback_input": "positive", "feedback_clip": 5.0,
+    },
+    "event times": {"schedule": "desynchronised:0.9", "engine": "batched", "streams": 2},
+}  # fmt: skip
+
+
+def test_every_option_is_tried():
+    tried = set().union(_EVERYWHERE, *_SETS.values())
+    assert tried == set(OPTION_NAMES) - {"net", "data", "data_dir", "circuits", "source"}
+
+
+@pytest.mark.parametrize("together", _SETS.values(), ids=_SETS)
+def test_every_option_reaches_the_run(together, data, capsys):
+    options = {**_EVERYWHERE, **together}
     arguments = []
     for key, value in options.items():
         arguments += [OPTION_NAMES[key]] if value is True else [OPTION_NAMES[key], str(value)]

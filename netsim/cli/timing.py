@@ -118,10 +118,11 @@ def _refuse_early(points, dataset) -> None:
 
     seen = set()
     for point in points:
-        configuration = configurations.build(dict(point.configuration))
-        key = (point.schedule, configuration.protocol)
+        values = dict(point.configuration)
+        key = (point.schedule, values["protocol"])
         if key not in seen:
             seen.add(key)
+            configuration = configurations.build(values)
             if len(seen) == 1:
                 net = netsim.Network(configuration.net, dataset.input_shape, dataset.classes)
             options = configuration.trainer_options()

@@ -132,9 +132,10 @@ def points(
             else:
                 here = altered(here, quantity, value, distribution)
         here.nominal(names)
+        text = here.to_toml()
         for protocol, seed in itertools.product(protocols, seeds):
             own = {**configuration, "protocol": protocol, "seed": seed}
-            result.append(Point(tuple(sorted(own.items())), here.to_toml(), engine, streams, stream, measured, values))
+            result.append(Point(tuple(sorted(own.items())), text, engine, streams, stream, measured, values))
     return result
 
 

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 
 def main(given: list[str] | None = None) -> None:
     options = experiments.parse(experiments.parser(__doc__, epochs=40), given)
-    methods = {name: experiments.METHODS[name] for name in ("BP-H", "URFB", "FRFB")}
-    results = experiments.train(options, experiments.plan(options, "simpnet", experiments.chosen(options, methods)))
+    options.methods = options.methods or "BP-H,URFB,FRFB"
+    methods = experiments.chosen(options, experiments.METHODS)
+    results = experiments.train(options, experiments.plan(options, "simpnet", methods))
     groups = experiments.by_method(results)
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")

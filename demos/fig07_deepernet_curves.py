@@ -17,8 +17,9 @@ def main(given: list[str] | None = None) -> None:
     arguments = experiments.parser(__doc__, epochs=20)
     arguments.add_argument("--net", choices=("deepernet", "deepnet"), default="deepernet", help="net (deepernet)")
     options = experiments.parse(arguments, given)
-    methods = {name: experiments.METHODS[name] for name in ("BP-H", "URFB", "FRFB")}
-    results = experiments.train(options, experiments.plan(options, options.net, experiments.chosen(options, methods)))
+    options.methods = options.methods or "BP-H,URFB,FRFB"
+    methods = experiments.chosen(options, experiments.METHODS)
+    results = experiments.train(options, experiments.plan(options, options.net, methods))
     groups = experiments.by_method(results)
 
     figure = Figure(figsize=(8, 5.5), layout="constrained")

@@ -37,7 +37,7 @@ def main(given: list[str] | None = None) -> None:
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     left, right = figure.subfigures(1, 2)
     title = (
-        f"drawn apart at every pixel\nlikeness {means['apart']:.3f}; of what was learned {means['apart_learned']:.3f}"
+        f"drawn apart at every pixel\nlikeness {means['apart']:z.3f}; of what was learned {means['apart_learned']:z.3f}"
     )
     show(left, apart["untied1"].W, title)
     title = f"at first the same at every pixel\nlikeness {means['copies']:.3f} (1 at the start)"

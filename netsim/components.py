@@ -3,7 +3,7 @@
 A unit's gate shuts where its input h passes a threshold. Ideally the thresholds are exactly -1 and 1 (eq. 3), the
 margins of the output error too (eq. 6), and a shut gate lets nothing through. `netsim circuit calibrate` measures
 how far circuits of neurons are from that; a trainer takes the result as ``circuits=PATH``, or values of one's own.
-This is the plain numpy form of each component; arrays in, arrays out.
+What each does to a unit: `netsim.kernels.components`.
 """
 
 from __future__ import annotations
@@ -120,45 +120,6 @@ class Components:
         bias, spread = (self.error_bias, self.error_spread) if output else (self.gate_bias, self.threshold_spread)
         values = 1 + bias + spread * random.standard_normal((2, units))
         return np.maximum(values, 0).astype(np.float32)
-
-    def gate(self, h: np.ndarray, thresholds: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """The gate that h (B, units) latches: 1 where open, the leak where shut; float32 (B, units).
-
-        ``thresholds`` : (2, units) of `thresholds`. ``h`` : slope times the input, before saturation.
-        """
-        shut = self._beyond(h, thresholds, self.gate_width, random)
-        return np.where(shut, np.float32(self.gate_leak), np.float32(1))
-
-    def through_gate(self, signal: np.ndarray, gate: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """What of a feedback signal (B, units) passes gates (B, units): with the noise of an open gate; float32."""
-        passed = gate * signal
-        if self.gate_noise:
-            passed = passed + gate * self.gate_noise * random.standard_normal(signal.shape)
-        return passed.astype(np.float32)
-
-    def output_error(
-        self, x: np.ndarray, labels: np.ndarray, mu: float, thresholds: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
-        """eq. 6 with these margins and this noise: x (B, C) float32, labels (B,) -> delta (B, C) float32.
-
-        Only a unit whose teacher line is open is noisy, as a silent one is in the circuit.
-        """
-        own = np.zeros(x.shape, bool)
-        own[np.arange(len(labels)), labels] = True
-        jitter = self._jitter(x.shape, self.error_width, random)
-        right = np.where(own, x > thresholds[0] + jitter, x < -(thresholds[1] + jitter))
-        delta = np.where(right, 0.0, np.where(own, 1.0, -mu))
-        if self.error_noise:
-            delta = delta + ~right * self.error_noise * random.standard_normal(x.shape)
-        return delta.astype(np.float32)
-
-    def _beyond(self, h: np.ndarray, thresholds: np.ndarray, width: float, random: np.random.Generator) -> np.ndarray:
-        jitter = self._jitter(h.shape, width, random)
-        return (h >= thresholds[0] + jitter) | (h <= -(thresholds[1] + jitter))
-
-    @staticmethod
-    def _jitter(shape: tuple[int, ...], width: float, random: np.random.Generator) -> np.ndarray | float:
-        return width * random.standard_normal(shape) if width else 0.0
 
 
 def _read(path: Path) -> Mapping:

@@ -153,7 +153,7 @@ class Trainer:
         self.components = Components() if circuits is None else Components.from_json(circuits)
         if self.protocol.direct and not self.components.ideal:
             raise OptionError(f"imperfect circuits go with signals from layer to layer, not with {self.protocol.name}")
-        self._imperfection = None if self.components.ideal else Imperfection(self, self.components)
+        self._imperfection = None if self.components.ideal else Imperfection(self)
         self.variants = Variants(feedback_through, untied_feedback, feedback_input, feedback_clip)
         self._variation = None
         if self.variants.chosen:

@@ -86,43 +86,6 @@ def test_bad_calibrations(values, message):
         calibrate(cells="signed", **values)
 
 
-def test_ideal_components_are_the_papers():
-    ideal, random = Components(), np.random.default_rng(0)
-    assert ideal.ideal
-    thresholds = ideal.thresholds(5, random)
-    np.testing.assert_array_equal(thresholds, 1)
-    h = np.array([[-1.5, -1.0, -0.999, 0.5, 1.0]], np.float32)
-    gate = ideal.gate(h, thresholds, random)
-    np.testing.assert_array_equal(gate, [[0, 0, 1, 1, 0]])
-    assert gate.dtype == np.float32
-    np.testing.assert_array_equal(ideal.through_gate(np.full_like(h, 3), gate, random), 3 * gate)
-    x = np.array([[1.0, -1.0, 0.0], [1.001, -1.001, 2.0]], np.float32)
-    delta = ideal.output_error(x, np.array([0, 0]), 0.5, ideal.thresholds(3, random, output=True), random)
-    np.testing.assert_array_equal(delta, [[1, -0.5, -0.5], [0, 0, -0.5]])
-
-
-def test_each_imperfection_does_what_it_says():
-    random, h = np.random.default_rng(1), np.full((1000, 400), 0.9, np.float32)
-    spread = Components(threshold_spread=0.1)
-    thresholds = spread.thresholds(400, random)
-    assert thresholds.std() == pytest.approx(0.1, rel=0.1)
-    shut = spread.gate(h, thresholds, random) == 0
-    assert 0.1 < shut.mean() < 0.25 and (shut == shut[0]).all()  # by unit, the same in every presentation
-    wide = Components(gate_width=0.1)
-    shut = wide.gate(h, wide.thresholds(400, random), random) == 0
-    assert shut.mean() == pytest.approx(0.159, abs=0.01) and shut.mean(axis=0).min() > 0.1  # one sigma, every unit
-    biased = Components(gate_bias=-0.2, gate_leak=0.25)
-    np.testing.assert_array_equal(biased.gate(h, biased.thresholds(400, random), random), np.float32(0.25))
-    noisy = Components(gate_noise=0.3, error_noise=0.2)
-    passed = noisy.through_gate(np.ones_like(h), np.ones_like(h), random)
-    assert passed.std() == pytest.approx(0.3, rel=0.02) and passed.mean() == pytest.approx(1, abs=0.01)
-    assert not noisy.through_gate(h, np.zeros_like(h), random).any()
-    x = np.zeros((2000, 2), np.float32)
-    delta = noisy.output_error(x, np.zeros(2000, int), 1.0, noisy.thresholds(2, random, output=True), random)
-    np.testing.assert_allclose(delta.mean(axis=0), [1, -1], atol=0.02)
-    assert delta[:, 0].std() == pytest.approx(0.2, rel=0.1)
-
-
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [

@@ -55,7 +55,7 @@ def test_ideal_circuits_cost_nothing_and_change_no_bit(circuits):
 def test_the_imperfect_step_with_ideal_components_is_the_engines(protocol, architecture):
     net, twin = network(architecture), network(architecture)
     trainer, other = Trainer(net, protocol), Trainer(twin, protocol)
-    imperfect = Imperfection(other, Components())
+    imperfect = Imperfection(other)
     for _ in range(2):
         expected, result = trainer.increments(*data())
         increments, same = imperfect.increments(*data())

@@ -6,7 +6,6 @@ from cuda_setting import needs_cuda
 
 import netsim
 from netsim import presets
-from netsim.errors import OptionError
 
 pytestmark = needs_cuda
 
@@ -115,11 +114,3 @@ def test_an_epoch_that_is_stopped_and_taken_up_again_has_the_bits_of_single_step
     assert np.any(state["untied1.R_epoch"] != state["untied1.R"])
     for name, array in net.state().items():
         np.testing.assert_array_equal(state[name], array, err_msg=name)
-
-
-def test_imperfect_circuits_are_refused_in_a_line():
-    from netsim.cuda.trainer import CudaTrainer
-
-    with pytest.raises(OptionError, match="imperfect circuits run on the CPU only"):
-        CudaTrainer(network({})[0], circuits={"gate_leak": 0.5})
-    CudaTrainer(network({})[0], circuits={})

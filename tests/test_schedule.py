@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from netsim.errors import DataError, OptionError, UnknownNameError
 from netsim.events import PRESETS, Distribution, Schedule, preset
-from netsim.events.draws import add_draws, normal
+from netsim.events.draws import add_draws
 from netsim.events.engines import check_length
 from netsim.events.order import in_time_order
 from netsim.events.presets import resolve
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY, EventTimes, Layout
 from netsim.kernels.chance import key
+from netsim.kernels.normal import normal
 
 NAMES = ("conv1", "maxpool1", "full1", "output")
 LAYOUT = Layout(NAMES, ("conv", "maxpool", "full", "output"), (4000, 100, 50, 10), (True, False, True, True))

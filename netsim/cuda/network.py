@@ -75,18 +75,23 @@ class DeviceNet:
             if device.R_epoch is not None:
                 device.layer.R_epoch = fetch(device.R_epoch).reshape(device.layer.weights_shape)
 
-    def _parents(self, layer) -> tuple:
+    def parents(self, layer) -> tuple:
+        """What the layers carry that a layer reads."""
         return tuple(self.x_0 if name == INPUT else self.at[name].own for name in layer.parents)
 
     def feedforward(self, images: int, draw: Draw) -> None:
         """The feedforward phase: from x_0 upward, each layer sets its units (section 3.1, eq. 1)."""
         for layer in self.layers:
-            self.at[layer.name].feedforward(self._parents(layer), draw, images)
+            self.at[layer.name].feedforward(self.parents(layer), draw, images)
 
     def output_error(self, images: int, loss: str, mu: float, losses, wrong, batch) -> None:
         """The output error REPLACES the activity of the output layer (eq. 6)."""
         top = self.at[self.layers[-1].name].own
         OUTPUT_ERRORS[loss].over(images, top, self.labels, losses, wrong, batch, np.float64(mu), self.classes)
+
+    def down(self, layer) -> Downward:
+        """Where the feedback of a layer goes."""
+        return self._downs[layer.name]
 
     def feedback(self, layer, images: int, draw: Draw, by_epoch: bool = False) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2).
@@ -95,9 +100,9 @@ class DeviceNet:
         """
         device = self.at[layer.name]
         if by_epoch:
-            device.feedback(self._downs[layer.name], draw, images, device.R_epoch)
+            device.feedback(self.down(layer), draw, images, device.R_epoch)
         else:
-            device.feedback(self._downs[layer.name], draw, images)
+            device.feedback(self.down(layer), draw, images)
 
     def clip(self, layer, images: int, scale: float) -> None:
         """signal <- clip(scale * signal, -slope, slope) in a layer (`netsim.variants`)."""
@@ -112,7 +117,7 @@ class DeviceNet:
 
         ``positive`` : R learns from the positive part of that activity (`netsim.variants`).
         """
-        device, parents = self.at[layer.name], self._parents(layer)
+        device, parents = self.at[layer.name], self.parents(layer)
         device.hebbian(*parents, images)
         if positive:
             device.hebbian_of_R(*parents, images)

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 
 from netsim.arrays import check_images, check_labels
+from netsim.cuda.imperfection import DeviceImperfection
 from netsim.cuda.jit import empty, fetch, upload, zeros
 from netsim.cuda.layers import Draw
 from netsim.cuda.network import DeviceNet
 from netsim.engine import StepResult, Trainer
-from netsim.errors import OptionError
 from netsim.kernels import chance
 from netsim.layers import Layer, Weighted
 from netsim.network import Network
@@ -33,9 +33,8 @@ class CudaTrainer(Trainer):
 
     def __init__(self, net: Network, *arguments, tiled: bool = True, **options):
         super().__init__(net, *arguments, **options)
-        if not self.components.ideal:
-            raise OptionError("imperfect circuits run on the CPU only: leave out --device cuda, or the circuits")
         self.device_net = DeviceNet(net, tiled)
+        self._circuits = None if self.components.ideal else DeviceImperfection(self, self.device_net)
         self._learners = [layer for layer in net.weighted if layer.name not in self.frozen]
         lowest = self._learners[0] if self._learners else None
         #: layers through which signals have to go, top down; nothing below the lowest that learns needs one
@@ -44,20 +43,27 @@ class CudaTrainer(Trainer):
         self._lowest_name = None if lowest is None else lowest.name
 
     def _check_engine(self) -> None:
-        """This engine does everything that the CPU's does, but for imperfect circuits."""
+        """This engine does everything that the CPU's does."""
 
     # ------------------------------------------------------------------------------------- one step, launched
     def present(self, images: int, draw: Draw, losses, wrong, batch) -> None:
         """Both phases and the increments, in the paper's order. ``losses``, ``wrong`` : by image, from ``batch`` on."""
-        net = self.device_net
-        net.feedforward(images, draw)
-        net.output_error(images, self.loss_name, self.mu, losses, wrong, batch)
+        self._rise(images, draw, losses, wrong, batch)
         for layer in self._descent:
             if self.protocol.direct and layer.name in self._learning_names and layer is not self.net.layers[-1]:
-                net.direct_feedback(layer, images)
+                self.device_net.direct_feedback(layer, images)
             self._learn(layer, images)
             if layer.name != self._lowest_name and not self.protocol.direct:
                 self._send_down(layer, images, draw)
+
+    def _rise(self, images: int, draw: Draw, losses, wrong, batch) -> None:
+        """The feedforward phase, and the output error."""
+        if self._circuits is None:
+            self.device_net.feedforward(images, draw)
+            self.device_net.output_error(images, self.loss_name, self.mu, losses, wrong, batch)
+        else:
+            self._circuits.feedforward(images, draw)
+            self._circuits.output_error(images, draw, self.mu, losses, wrong, batch)
 
     def _learn(self, layer: Layer, images: int) -> None:
         """The increments of a layer that learns; where signals take its new weights, also its update."""
@@ -68,6 +74,9 @@ class CudaTrainer(Trainer):
 
     def _send_down(self, layer: Layer, images: int, draw: Draw) -> None:
         """The signal of a layer REPLACES the units right below it (eq. 2)."""
+        if self._circuits is not None:
+            self._circuits.feedback(layer, images, draw)
+            return
         self.device_net.feedback(layer, images, draw, self._by_epoch(layer))
         below = self.net.layers[self.net.layers.index(layer) - 1]
         if self.variants.feedback_clip is not None and below.saturates:
@@ -100,6 +109,8 @@ class CudaTrainer(Trainer):
         """Take the weights to the device, with room for batches of so many images."""
         self._begin()
         self.device_net.reserve(images)
+        if self._circuits is not None:
+            self._circuits.reserve(images)
         self.device_net.take()
 
     # -------------------------------------------------------------------------------- as on the CPU, from the host
@@ -139,8 +150,7 @@ class CudaTrainer(Trainer):
         """As `netsim.Trainer.signals`."""
         number, draw, losses, wrong, batch = self._arrive(images, labels)
         net = self.device_net
-        net.feedforward(number, draw)
-        net.output_error(number, self.loss_name, self.mu, losses, wrong, batch)
+        self._rise(number, draw, losses, wrong, batch)
         if self.protocol.direct:
             for layer in self.net.weighted[:-1]:
                 net.direct_feedback(layer, number)
@@ -169,11 +179,9 @@ def result(losses: np.ndarray, wrong: np.ndarray) -> StepResult:
 
 
 def keys(trainer: Trainer, first: int, batches: int) -> np.ndarray:
-    """The streams of the dropout masks of batches from ``first`` on: uint64 (batches, layers); 0 for other layers."""
-    layers = trainer.net.layers
-    streams = np.zeros((batches, len(layers)), np.uint64)
-    for position, layer in enumerate(layers):
-        if layer.kind == "drop":
-            for row in range(batches):
-                streams[row, position] = chance.key(trainer.seed, trainer.epoch, first + row, position)
-    return streams
+    """The random streams of layers (of masks, or of imperfect circuits) in batches from ``first`` on: uint64
+    (batches, layers).
+    """
+    places = [(first + row, position) for row in range(batches) for position in range(len(trainer.net.layers))]
+    streams = [chance.key(trainer.seed, trainer.epoch, *place) for place in places]
+    return np.array(streams, np.uint64).reshape(batches, -1)

@@ -64,6 +64,13 @@ def drop_feedback(below, also, own, keys, turn, layers, layer, limit, scale, mas
 
 
 @kernel
+def put(out, values, size):
+    """out = values."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        out[i] = values[i]
+
+
+@kernel
 def positive(out, x, size):
     """out = max(x, 0)."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

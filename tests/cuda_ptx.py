@@ -48,6 +48,7 @@ OPTIONS = (
     {"protocol": "sign-symmetry"},
     {"protocol": "dfa"},
     {"feedback_input": "positive", "feedback_clip": 2.0},
+    {"circuits": {"gate_leak": 0.5}},
 )
 
 #: Of layers that every tile is the best for, among them.
@@ -107,9 +108,9 @@ def compiled(ptxas: str | None):
 
 def declared() -> set[tuple[str, str]]:
     """(module, name) of every kernel of the package, but for the tiles, which are made as they are needed."""
-    from netsim.cuda import pools, products, units
+    from netsim.cuda import components, pools, products, units
 
-    modules = (pools, products, units)
+    modules = (components, pools, products, units)
     return {(m.__name__, name) for m in modules for name, k in vars(m).items() if isinstance(k, jit.Kernel)}
 
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.cuda.jit import cuda, device, kernel
+from netsim.cuda.jit import cuda, device, kernel, wrapping
 from netsim.cuda.products import ONE, saturated
 from netsim.kernels import components
+from netsim.kernels import normal as numbers
 
-jitter, is_shut, passed = device(components.jitter), device(components.is_shut), device(components.passed)
-_answer = device(components.answer)
+uniform, normal = wrapping(numbers.uniform), device(numbers.normal)
+is_shut, passed, _answer = device(components.is_shut), device(components.passed), device(components.answer)
 TWO, NEXT = np.uint64(2), np.uint64(1)
+
+
+@device
+def jitter(spread, stream, counter):
+    """As `netsim.kernels.components.jitter`."""
+    return spread * normal(uniform(stream, counter)) if spread > 0.0 else 0.0
 
 
 @kernel

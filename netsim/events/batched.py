@@ -371,11 +371,18 @@ class BatchedTrainer(Trainer):
         layer.hebbian(below, own, increment, fresh, span)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit."""
+        """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit.
+
+        numbers : int64 (presentations of a stream so far, streams); kept.NAME : float32 (streams, *shape).
+        """
         if self._drawn is None:
             return {}
         numbers = np.array([self._shown, self._width], np.int64)
-        return {"numbers": numbers, **{f"kept.{name}": values.copy() for name, values in self._drawn.kept.items()}}
+        return {"numbers": numbers, **{f"kept.{name}": values for name, values in self._kept().items()}}
+
+    def _kept(self) -> dict[str, np.ndarray]:
+        """What each population that is remembered kept from the presentations before."""
+        return {name: self._drawn.kept_values(name).copy() for name in self._drawn.reads.remembered}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over what `state` gave; ``epoch`` and ``batch`` must be set as they were. {} : all at rest.
@@ -388,8 +395,8 @@ class BatchedTrainer(Trainer):
         try:
             shown, width = (int(number) for number in state["numbers"])
             self._make_room(width)
-            for name, values in self._drawn.kept.items():
-                values[...] = state[f"kept.{name}"]
+            for name in self._drawn.reads.remembered:
+                self._drawn.kept_values(name)[...] = state[f"kept.{name}"]
         except (KeyError, ValueError, TypeError):
             self._drawn = None
             raise ArrayError("the state of the streams is not that of this net") from None

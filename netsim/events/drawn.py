@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as copies
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,6 +33,22 @@ def spread(span: Span, work) -> None:
         work(span)
     else:
         span.workers.run(lambda a, b: work(Span(span.first + a, span.first + b)), span.last - span.first, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What is drawn for a turn of presentations.
+
+    Attributes
+    ----------
+    turns : (layer, kind of event) -> int64 (images,), by which the groups of its units are turned; where they are parts
+    limits : read -> int32 (parts, images) low and high, as `netsim.events.mixing.mix` takes them
+    streams : population -> uint64, of its units' two numbers; where some read depends on them
+    """
+
+    turns: dict[tuple[str, int], np.ndarray]
+    limits: dict[Key, tuple[np.ndarray, np.ndarray]]
+    streams: dict[str, np.uint64]
 
 
 class Reads:
@@ -77,6 +94,31 @@ class Reads:
         #: populations of which some read sees what they kept from the presentation before
         self.remembered = {source for (_, kind, source), found in self.phases.items() if _sees_kept(kind, found)}
 
+    def draw(self, number: int, *words: int) -> Chance:
+        """The times at which the parts of each layer read in ``number`` presentations, and the limits of all reads."""
+        turns: dict[tuple[str, int], np.ndarray] = {}
+        for key, parts in self.parts.items():
+            if parts > 1:
+                turns[key] = np.zeros(number, np.int64)
+                mixing.turns(turns[key], chance.key(*words, self.place[key[0]], key[1], 13), parts)
+        times: dict[tuple[str, int], np.ndarray] = {}
+        limits: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
+        for place, (key, found) in enumerate(self.phases.items()):
+            reader, kind, source = key
+            events = (reader, kind)
+            if events not in times:
+                parts = self.parts[events]
+                stratum = times[events] = np.empty((parts, number), np.int64)
+                stream = chance.key(*words, self.place[reader], kind, 12)
+                turn = turns.get(events, np.zeros(number, np.int64))
+                mixing.strata(stratum, turn, stream, STRATA, parts)
+            limits[key] = _limits(found, times[events], chance.key(*words, place, 14), source == INPUT)
+        nothing = np.zeros((1, number), np.int64)
+        for place, name in enumerate(sorted(self.remembered)):
+            limits[kept_of(name)] = _limits(self.ends[name], nothing, chance.key(*words, place, 15), False)
+        streams = {name: chance.key(*words, self.place[name], 11) for name in self.place if name in self.drawn}
+        return Chance(turns, limits, streams)
+
     def in_phase(self) -> dict[str, dict[str, tuple[float, int]]]:
         """Probability of in-phase reads, as `EventTrainer.phases` counts them: layer -> event -> (share, 0)."""
         meant = {FEEDFORWARD: "present", FEEDBACK: "signal", PLASTICITY: "present"}
@@ -90,6 +132,21 @@ class Reads:
             reader: {event: (float(np.prod(found, axis=0).mean()), 0) for event, found in events.items()}
             for reader, events in shares.items()
         }
+
+
+def kept_of(name: str) -> Key:
+    """The read of what a population carries when the next presentation starts."""
+    return name, -1, name
+
+
+def group_bits(part: np.ndarray) -> np.ndarray:
+    """The highest bits of the numbers of units, uint16, that tell the groups ``part``."""
+    return (part << _SHIFT).astype(np.uint16)
+
+
+def free_bits(parts: int) -> np.uint16:
+    """The bits of a unit's number that are random, where a layer's units are so many parts."""
+    return np.uint16(0xFFFF >> (16 - _SHIFT) if parts > 1 else 0xFFFF)
 
 
 def _sees_kept(kind: int, found: Phases) -> bool:
@@ -113,42 +170,23 @@ class Drawn:
 
     def set_parts(self, reader: str, kind: int, placed: np.ndarray) -> None:
         """Part of each unit of an image, as laid out, at its events of one kind."""
-        self._groups[reader, kind] = (placed << _SHIFT).astype(np.uint16)
+        self._groups[reader, kind] = group_bits(placed)
 
     def parts(self, reader: str, kind: int) -> int:
         return self.reads.parts.get((reader, kind), 1)
 
     def begin(self, number: int, *words: int) -> None:
-        """Draw units' lateness, the times at which the parts of each layer read, and the limits of all reads."""
-        self._turn = {key: np.zeros(number, np.int64) for key in self._groups}
-        for key, parts in self.reads.parts.items():
-            if parts > 1:
-                mixing.turns(self._turn[key], chance.key(*words, self.reads.place[key[0]], key[1], 13), parts)
-        self._draws = {name: self._units_of(name, words) for name in self._late if name in self.reads.drawn}
-        times: dict[tuple[str, int], np.ndarray] = {}
-        self.limits: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
-        for place, (key, found) in enumerate(self.reads.phases.items()):
-            reader, kind, source = key
-            events, parts = (reader, kind), self.parts(reader, kind)
-            if events not in times:
-                stratum = times[events] = np.empty((parts, number), np.int64)
-                stream = chance.key(*words, self.reads.place[reader], kind, 12)
-                turn = self._turn.get(events, np.zeros(number, np.int64))
-                mixing.strata(stratum, turn, stream, STRATA, parts)
-            self.limits[key] = _limits(found, times[events], chance.key(*words, place, 14), source == INPUT)
-        nothing = np.zeros((1, number), np.int64)
-        for place, name in enumerate(sorted(self.reads.remembered)):
-            stream = chance.key(*words, place, 15)
-            self.limits[name, -1, name] = _limits(self.reads.ends[name], nothing, stream, False)
+        """Draw for a turn of ``number`` presentations."""
+        self.chance = self.reads.draw(number, *words)
+        self._draws = {name: self._units_of(name, number) for name in self.chance.streams}
 
-    def _units_of(self, name: str, words) -> tuple:
+    def _units_of(self, name: str, number: int) -> tuple:
         """What `mixing.draw_units` needs to know of a population."""
-        kinds = (FEEDFORWARD, FEEDBACK)
-        free = [np.uint16(0xFFFF >> (16 - _SHIFT) if self.parts(name, kind) > 1 else 0xFFFF) for kind in kinds]
-        turn = [(self._turn[name, kind] << _SHIFT).astype(np.uint16) for kind in kinds]
+        kinds, nothing = (FEEDFORWARD, FEEDBACK), np.zeros(number, np.int64)
+        free = [free_bits(self.parts(name, kind)) for kind in kinds]
+        turn = [group_bits(self.chance.turns.get((name, kind), nothing)) for kind in kinds]
         groups = [self._groups[name, kind] for kind in kinds]
-        stream = chance.key(*words, self.reads.place[name], 11)
-        return (*self._late[name], stream, self.at[name].image, *groups, *turn, *free)
+        return (*self._late[name], self.chance.streams[name], self.at[name].image, *groups, *turn, *free)
 
     def draw(self, name: str, span: Span) -> None:
         """The random numbers of a population's units, where some read depends on them."""
@@ -158,6 +196,12 @@ class Drawn:
         spread(span, lambda s: mixing.draw_units(*arguments, s.first, s.last))
         if order:
             spread(span, lambda s: mixing.set_right(*self._late[name], *order, s.first * image, s.last * image))
+
+    def kept_values(self, name: str) -> np.ndarray:
+        """What a population kept, float32 (streams, *shape), without its border: a view."""
+        kept = copies.copy(self.at[name])
+        kept.values = self.kept[name]
+        return kept.array()
 
     # --------------------------------------------------------------------------------------------- shown
     def show(self, key: Key, part: int, span: Span) -> Activity:
@@ -178,7 +222,7 @@ class Drawn:
 
     def mix(self, out: np.ndarray, key: Key, part: int, span: Span) -> None:
         """Set ``out``, laid out as the source, to what it shows."""
-        source, (low, high) = key[2], self.limits[key]
+        source, (low, high) = key[2], self.chance.limits[key]
         arrays = (out, *self._phases_of(key))
         image = self.at[source].image
         spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, s.first, s.last))
@@ -191,7 +235,7 @@ class Drawn:
 
     def show_kept(self, key: Key, part: int, drop: Activity, span: Span) -> None:
         """Set a drop that lists the units it keeps to what the units below show: the others are not read."""
-        source, (low, high), lists, at = key[2], self.limits[key], drop.lists, self.at[key[2]]
+        source, (low, high), lists, at = key[2], self.chance.limits[key], drop.lists, self.at[key[2]]
         arrays = self._phases_of(key)
         spread(span, lambda s: mixing.mix_kept(
             drop.values, drop.image, drop.origin, lists.lists, lists.starts, lists.units, drop.scale,
@@ -208,7 +252,7 @@ class Drawn:
 
     def take(self, to: Activity, whole: Activity, reader: str, kind: int, part: int, span: Span) -> None:
         """Copy the units of one part."""
-        wanted = ((part + self._turn[reader, kind]) % self.parts(reader, kind)).astype(np.uint16)
+        wanted = ((part + self.chance.turns[reader, kind]) % self.parts(reader, kind)).astype(np.uint16)
         arguments = (to.values, whole.values, self._late[reader][kind], np.uint16(_SHIFT), wanted, to.image)
         spread(span, lambda s: mixing.take_group(*arguments, s.first, s.last))
 
@@ -219,7 +263,7 @@ class Drawn:
     def keep(self, number: int) -> None:
         """What the populations carry when the next presentation starts."""
         for name in sorted(self.reads.remembered):
-            self.mix(self.kept[name], (name, -1, name), 0, Span(0, number, self._workers))
+            self.mix(self.kept[name], kept_of(name), 0, Span(0, number, self._workers))
 
 
 def _alike(activity: Activity) -> Activity:

@@ -32,7 +32,7 @@ class Windows:
         """Feedforward events of the pool: each part of its units at its time."""
         drawn, pool = self.drawn, self.pool
         own, source, (height, width, channels) = drawn.x[pool.name], drawn.x[self.source], pool.shape
-        low, _ = drawn.limits[pool.name, FEEDFORWARD, self.source]
+        low, _ = drawn.chance.limits[pool.name, FEEDFORWARD, self.source]
         pool_read(
             own.values, own.image, own.row, own.origin, own.winner, drawn.kept[self.source], source.values,
             drawn.late(self.source, FEEDFORWARD), source.image, source.row, source.origin,

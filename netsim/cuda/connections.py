@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from netsim.cuda import products as plain
-from netsim.cuda.jit import empty, simulated, upload
+from netsim.cuda.jit import empty, simulated, upload, zeros
 from netsim.cuda.tiles import TILES, Products, Tile, products
 from netsim.errors import OptionError
 from netsim.layers import Weighted
@@ -34,6 +35,39 @@ LIMITS = Limits(3, 5, 12, 1 << 22) if simulated else Limits(256, 64, 512, 1 << 2
 
 #: Largest number of blocks of a grid's second and third direction.
 _MOST = 65_535
+
+
+class Together:
+    """Which units of a product's result read what. This one: all the same, at once.
+
+    Attributes
+    ----------
+    table : int32 on the device, by location: which of several arrays it reads
+    stride, also_stride : numbers from one of these arrays to the next; 0 where there is one
+    """
+
+    stride = also_stride = 0
+
+    @property
+    def table(self):
+        return _no_table()
+
+    @property
+    def parted(self) -> bool:
+        """Whether locations read apart."""
+        return self.stride + self.also_stride > 0
+
+    def stretches(self, columns: int, *arrays) -> list[tuple]:
+        """Stretches of a location's ``columns`` units that read alike: first, last, and what they see of each array."""
+        return [(0, columns, *arrays)]
+
+
+@functools.cache
+def _no_table():
+    return zeros(1, np.int32)
+
+
+TOGETHER = Together()
 
 
 class Connections:
@@ -86,43 +120,61 @@ class Connections:
         """Rows of the feedforward and feedback products of each series."""
         return images * self.locations // self.series
 
-    def _grid(self, rows: int, columns: int, parts: int = 1) -> tuple[Products, tuple[int, int, int]] | None:
+    def _grid(
+        self, rows: int, columns: int, parts: int = 1, parted: bool = False
+    ) -> tuple[Products, tuple[int, int, int]] | None:
         """Tile and blocks of a product of ``rows`` by ``columns``; None where only plain ones can do it."""
         tile, _ = tile_of(TILES, LIMITS, rows, columns, self.series, parts)
         grid = (-(-rows // tile.rows), -(-columns // tile.columns), self.series)
-        return (products(tile), grid) if self.tiled and max(grid[1:]) <= _MOST else None
+        return (products(tile, parted), grid) if self.tiled and max(grid[1:]) <= _MOST else None
 
     def _parts_of(self, terms: int, least: int, values: int, blocks: int) -> tuple[int, int]:
         return parts_of(LIMITS, terms, least, values, blocks) if self.series == 1 else (terms, 1)
 
-    def feedforward(self, out, below, weights, images: int, saturates: bool, slope) -> None:
-        """out = sigma(sum over the filter of W x_below) (eq. 1)."""
+    def feedforward(self, out, below, weights, images: int, saturates: bool, slope, reads: Together = TOGETHER) -> None:
+        """out = sigma(sum over the filter of W x_below) (eq. 1).
+
+        ``reads`` : which units read what, where they do not all read the same at once.
+        """
         rows, size = self._rows(images), images * self.locations * self.c_out
         shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series, self.block)
-        arrays = (below, weights, self.places, *self.reading)
-        if chosen := self._grid(rows, self.c_out, max(self.entries_in // LIMITS.entries, 1)):
+        tables, apart = (self.places, *self.reading), (reads.table, reads.stride)
+        if chosen := self._grid(rows, self.c_out, max(self.entries_in // LIMITS.entries, 1), reads.parted):
             tiles, (x, y, z) = chosen
             share, number = self._parts_of(self.entries_in, LIMITS.entries, size, x * y * z)
-            grid, threads = (x, y, z * number), tiles.tile.threads
-            if number == 1:
-                tiles.feedforward.launch(grid, threads, out, *arrays, rows, *shape, share, saturates, slope)
-            else:
-                parts = self._room(number * size)
-                tiles.feedforward.launch(grid, threads, parts, *arrays, rows, *shape, share, False, slope)
-                plain.finish_parts.over(size, out, parts, number, saturates, slope)
-        else:
-            plain.feedforward.over(size, out, *arrays, *shape, saturates, slope)
+            into, saturating = (out, saturates) if number == 1 else (self._room(number * size), False)
+            for first, last, seen in reads.stretches(self.c_out, below):
+                grid = (x, -(-(last - first) // tiles.tile.columns), z * number)
+                tiles.feedforward.launch(
+                    grid, tiles.tile.threads, into, seen, weights, *tables, *apart, rows, *shape, share,
+                    first, last, saturating, slope,
+                )  # fmt: skip
+            if number > 1:
+                plain.finish_parts.over(size, out, into, number, saturates, slope)
+            return
+        for first, last, seen in reads.stretches(self.c_out, below):
+            values = images * self.locations * (last - first)
+            plain.feedforward.over(values, out, seen, weights, *tables, *apart, *shape, first, last, saturates, slope)
 
-    def feedback(self, below, also, own, weights, images: int, use_also: bool, gate: bool, slope) -> None:
-        """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R)."""
+    def feedback(
+        self, below, also, own, weights, images: int, use_also: bool, gate: bool, slope, reads: Together = TOGETHER
+    ) -> None:
+        """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R).
+
+        ``reads`` : which units below read what, where they do not all read the same at once.
+        """
         rows = self._rows(images)
         shape = (self.height, self.width, self.c_in, self.c_out, self.entries_out, self.series, self.block)
-        arrays = (below, also, own, weights, self.places, *self.hearing, self.source)
-        if chosen := self._grid(rows, self.c_in):
-            tiles, grid = chosen
-            tiles.feedback.launch(grid, tiles.tile.threads, *arrays, rows, *shape, use_also, gate, slope)
-        else:
-            plain.feedback.over(images * self.locations * self.c_in, *arrays, *shape, use_also, gate, slope)
+        tables = (self.places, *self.hearing, self.source, reads.table, reads.stride, reads.also_stride)
+        chosen = self._grid(rows, self.c_in, 1, reads.parted)
+        for first, last, seen, other in reads.stretches(self.c_in, own, also):
+            arrays, ends = (below, other, seen, weights, *tables), (first, last, use_also, gate, slope)
+            if chosen:
+                tiles, (x, _, z) = chosen
+                grid = (x, -(-(last - first) // tiles.tile.columns), z)
+                tiles.feedback.launch(grid, tiles.tile.threads, *arrays, rows, *shape, *ends)
+            else:
+                plain.feedback.over(images * self.locations * (last - first), *arrays, *shape, *ends)
 
     def hebbian(self, increment, below, own, images: int) -> None:
         """increment = sum over images, and tied: locations, of delta x_below (section 3.1)."""

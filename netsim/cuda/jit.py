@@ -17,7 +17,7 @@ import numpy as np
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # numba-cuda asks numpy 2.5 for what it deprecates
-    from numba import cuda, float32, int32
+    from numba import cuda, float32, int32, int64
     from numba.cuda.core import config
 
 from netsim.cuda.cache import kernel_folder
@@ -25,8 +25,8 @@ from netsim.errors import OptionError
 
 __all__ = [
     "ALIGNMENT", "COUNT", "Kernel", "Stopwatch", "capture", "copy", "cuda", "device", "device_name", "empty", "fetch",
-    "float32", "int32", "kernel", "memory_used", "missing", "simulated", "synchronize", "upload", "within_memory",
-    "wrapping", "zeros",
+    "float32", "int32", "int64", "kernel", "memory_used", "missing", "simulated", "synchronize", "upload",
+    "within_memory", "wrapping", "zeros",
 ]  # fmt: skip
 
 #: Whether kernels run in the CUDA simulator.

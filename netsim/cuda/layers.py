@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netsim.cuda import pools, products, units
-from netsim.cuda.connections import Connections
+from netsim.cuda.connections import TOGETHER, Connections, Together
 from netsim.cuda.jit import copy, empty, upload
 from netsim.kernels import chance
 from netsim.layers import Layer
@@ -22,11 +22,13 @@ class Draw:
     keys : uint64, the streams of every batch and layer (batch * layers + layer)
     turn : int64 (1,), the batch
     mode : "sample", "batch" or "off"
+    before : images of the batch that were shown before these
     """
 
     keys: object
     turn: object
     mode: str
+    before: int = 0
 
 
 @dataclass(slots=True)
@@ -85,9 +87,9 @@ class DeviceWeighted(DeviceLayer):
                 self.R_epoch = empty(self.connections.weights)
             copy(self.R_epoch, self.R)
 
-    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+    def feedforward(self, parents: tuple, draw: Draw, images: int, reads: Together = TOGETHER) -> None:
         """x = sigma(W x_below) (eq. 1)."""
-        self.connections.feedforward(self.own, *parents, self.W, images, self.layer.saturates, self.layer.slope)
+        self.connections.feedforward(self.own, *parents, self.W, images, self.layer.saturates, self.layer.slope, reads)
 
     def hebbian(self, below, images: int) -> None:
         """increment = sum over images of delta x_below (section 3.1)."""
@@ -104,8 +106,12 @@ class DeviceWeighted(DeviceLayer):
 
     def feedback(self, down: Downward, draw: Draw, images: int, R=None) -> None:
         """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W); ``R`` : in place of the layer's."""
-        R = self.R if R is None else R
-        self.connections.feedback(down.below, down.also, self.own, R, images, down.use_also, down.gate, down.slope)
+        self.send(self.own, down, images, TOGETHER, R)
+
+    def send(self, own, down: Downward, images: int, reads: Together, R=None) -> None:
+        """The same with the signals ``own``, or several arrays of them; ``reads`` : which of them reach whom."""
+        R, ends = self.R if R is None else R, (down.use_also, down.gate, down.slope)
+        self.connections.feedback(down.below, down.also, own, R, images, *ends, reads)
 
     def direct_feedback(self, top, images: int) -> None:
         """x <- gate * (D delta_L): the output error, straight from the top, REPLACES the layer's own units (DFA)."""
@@ -145,15 +151,19 @@ class DeviceMaxpool(DeviceLayer):
         self.largest = empty(number if all_ties else 1)
         self._geometry = (*layer.below[:2], *layer.shape, window, layer.spec.stride, low, all_ties)
 
-    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+    def feedforward(self, parents: tuple, draw: Draw, images: int, reads: Together = TOGETHER) -> None:
         """x = the largest x_below of the window; the unit latches the winner's place, or the maximum."""
-        arrays = (self.own, self.winner, self.largest, *parents)
+        arrays = (self.own, self.winner, self.largest, *parents, reads.table, reads.stride)
         pools.pool_feedforward.over(images * self.layer.units, *arrays, *self._geometry)
 
     def feedback(self, down: Downward, draw: Draw, images: int) -> None:
         """x_below <- gate * (sum of the signals of the windows that the unit won [+ also])."""
-        number = images * int(np.prod(self.layer.below))
-        arrays = (down.below, down.also, self.own, self.winner, self.largest)
+        self.send(self.own, down, images, TOGETHER)
+
+    def send(self, own, down: Downward, images: int, reads: Together) -> None:
+        """The same with the signals ``own``, or several arrays of them; ``reads`` : which of them reach whom."""
+        number, distances = images * int(np.prod(self.layer.below)), (reads.table, reads.stride, reads.also_stride)
+        arrays = (down.below, down.also, own, self.winner, self.largest, *distances)
         pools.pool_feedback.over(number, *arrays, *self._geometry, down.use_also, down.gate, down.slope)
 
 
@@ -165,11 +175,11 @@ class DeviceDrop(DeviceLayer):
         self._layers = layers
 
     def _mask(self, draw: Draw, images: int) -> tuple:
-        """keys, turn, layers, layer, limit, scale, mask of the kernels."""
-        fraction = 0.0 if draw.mode == "off" else self.layer.spec.fraction
+        """keys, turn, layers, layer, limit, scale, mask, begin of the kernels."""
+        fraction, own = 0.0 if draw.mode == "off" else self.layer.spec.fraction, draw.mode != "batch"
         limit, scale = chance.threshold(fraction), np.float32(1 / (1 - fraction))
-        mask = self.layer.units * (1 if draw.mode == "batch" else images)
-        return draw.keys, draw.turn, self._layers, self.position, limit, scale, mask
+        mask, begin = (self.layer.units * number for number in ((images, draw.before) if own else (1, 0)))
+        return draw.keys, draw.turn, self._layers, self.position, limit, scale, mask, begin
 
     def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
         """x = x_below / (1 - p) where kept, else 0."""
@@ -186,15 +196,20 @@ class DeviceDrop(DeviceLayer):
 class DeviceSum(DeviceLayer):
     """Adds the two layers before it; its feedback replaces the second, and reaches the first as ``also``."""
 
-    def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
+    def feedforward(self, parents: tuple, draw: Draw, images: int, reads: Together = TOGETHER) -> None:
         """x = x_first + x_second."""
-        units.sum_feedforward.over(images * self.layer.units, self.own, *parents)
+        distances = (reads.table, reads.stride, reads.also_stride, self.layer.shape[-1])
+        units.sum_feedforward.over(images * self.layer.units, self.own, *parents, *distances)
 
     def feedback(self, down: Downward, draw: Draw, images: int) -> None:
         """x_second <- gate * (signal [+ also])."""
-        units.sum_feedback.over(
-            images * self.layer.units, down.below, down.also, self.own, down.use_also, down.gate, down.slope
-        )
+        self.send(self.own, down, images, TOGETHER)
+
+    def send(self, own, down: Downward, images: int, reads: Together) -> None:
+        """The same with the signals ``own``, or several arrays of them; ``reads`` : which of them reach whom."""
+        distances = (reads.table, reads.stride, reads.also_stride, self.layer.shape[-1])
+        ends = (down.use_also, down.gate, down.slope)
+        units.sum_feedback.over(images * self.layer.units, down.below, down.also, own, *distances, *ends)
 
 
 def make_layer(layer: Layer, position: int, images: int, layers: int, places: dict, tiled: bool) -> DeviceLayer:

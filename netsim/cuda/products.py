@@ -9,6 +9,8 @@ shift_y, shift_x, offset : int32, for every entry e of a filter: how many rows a
     memory. Entries of the feedforward and Hebbian products are (row, column, unit below), those of the feedback are
     (row, column, own unit).
 series, block : locations with weights of their own, and how many weights each has; 1 and 0 for tied and full layers.
+apart, stride : where rows read apart, location q reads array number apart[q] of several, so many numbers from one to
+    the next; stride is 0 where there is one. column_0, columns : the stretch of columns that is done.
 """
 
 from __future__ import annotations
@@ -30,43 +32,48 @@ def gated(x, signal, slope):
 
 @kernel
 def feedforward(
-    out, below, weights, places, shift_y, shift_x, offset,
-    height, width, c_in, c_out, entries, series, block, saturates, slope, size,
+    out, below, weights, places, shift_y, shift_x, offset, apart, stride,
+    height, width, c_in, c_out, entries, series, block, column_0, columns, saturates, slope, size,
 ):  # fmt: skip
-    """out = sigma(sum over the filter of W x_below) (eq. 1); ``size`` values of out."""
-    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        q = i // c_out
+    """out = sigma(sum over the filter of W x_below) (eq. 1); ``size`` values of out's stretch."""
+    for n in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        q = n // (columns - column_0)
+        i = q * c_out + column_0 + n % (columns - column_0)
+        begin = np.int64(np.uint64(apart[q]) * stride if stride > NONE else NONE) + np.int64(q * c_in)
         weight = q % series * block + i % c_out
         y, x = np.int64(places[q] >> 16), np.int64(places[q] & 65535)
         total = ZERO
         for e in range(entries):
             row, column = y + shift_y[e], x + shift_x[e]
             if 0 <= row < np.int64(height) and 0 <= column < np.int64(width):
-                total += below[np.uint64(np.int64(q * c_in) + offset[e])] * weights[weight + e * c_out]
+                total += below[np.uint64(begin + offset[e])] * weights[weight + e * c_out]
         out[i] = saturated(total, slope) if saturates else total
 
 
 @kernel
 def feedback(
-    below, also, own, weights, places, shift_y, shift_x, offset, source,
-    height, width, c_in, c_out, entries, series, block, use_also, gate, slope, size,
+    below, also, own, weights, places, shift_y, shift_x, offset, source, apart, stride, also_stride,
+    height, width, c_in, c_out, entries, series, block, column_0, columns, use_also, gate, slope, size,
 ):  # fmt: skip
-    """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R); ``size`` values of below.
+    """below <- gate * (sum of R delta over the units that read it [+ also]) (eq. 2 with R); ``size`` values.
 
     source : int64, where the weight of each entry lies, from the weights of the location below.
     """
-    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        q = i // c_in
+    for n in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        q = n // (columns - column_0)
+        i = q * c_in + column_0 + n % (columns - column_0)
+        part = np.uint64(apart[q]) if stride + also_stride > NONE else NONE
+        begin = np.int64(part * stride + q * c_out)
         weight = np.int64(q % series * block + i % c_in * c_out)
         y, x = np.int64(places[q] >> 16), np.int64(places[q] & 65535)
         total = ZERO
         for e in range(entries):
             row, column = y + shift_y[e], x + shift_x[e]
             if 0 <= row < np.int64(height) and 0 <= column < np.int64(width):
-                delta = own[np.uint64(np.int64(q * c_out) + offset[e])]
+                delta = own[np.uint64(begin + offset[e])]
                 total += delta * weights[np.uint64(weight + source[e])]
         if use_also:
-            total += also[i]
+            total += also[part * also_stride + i]
         below[i] = gated(below[i], total, slope) if gate else total
 
 

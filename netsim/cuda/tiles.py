@@ -9,6 +9,10 @@ multiply-add after another, so neither the size of a tile nor its place changes 
 A product has rows i of ``rows``, columns j of ``c_out`` (feedback: ``c_in``), entries k; blocks count rows by x,
 columns by y, locations with weights of their own and parts of the sum by z. Row i of series s is location
 i * series + s. ``share`` : entries (Hebbian: locations) of a part; the parts lie one after another in the result.
+
+Feedforward and feedback may be done for a stretch of the columns, from ``column_0`` up to ``columns``. And rows may
+read apart (event times: `netsim.cuda.batched`): then a factor is several arrays, ``stride`` numbers from one to the
+next, and location q reads that of number apart[q].
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netsim.cuda.jit import ALIGNMENT, Kernel, cuda, device, float32, int32, kernel, simulated
+from netsim.cuda.jit import ALIGNMENT, Kernel, cuda, device, float32, int32, int64, kernel, simulated
 from netsim.cuda.products import NONE, ZERO, gated, saturated
 
 
@@ -70,8 +74,8 @@ class Products:
 
 
 @functools.cache
-def products(tile: Tile) -> Products:
-    """The kernels of a tile; everything about the tile is a constant in them."""
+def products(tile: Tile, parted: bool = False) -> Products:
+    """The kernels of a tile; everything about the tile is a constant in them. ``parted`` : whether rows read apart."""
     threads, depth, rows_a, columns_b, high, wide = map(
         np.uint64, (tile.threads, tile.depth, tile.rows, tile.columns, tile.high, tile.wide)
     )
@@ -103,8 +107,8 @@ def products(tile: Tile) -> Products:
 
     @kernel
     def feedforward(
-        out, below, weights, places, shift_y, shift_x, offset,
-        rows, height, width, c_in, c_out, entries, series, block, share, saturates, slope,
+        out, below, weights, places, shift_y, shift_x, offset, apart, stride,
+        rows, height, width, c_in, c_out, entries, series, block, share, column_0, columns, saturates, slope,
     ):  # fmt: skip
         a = cuda.shared.array(size_a, float32, ALIGNMENT)
         b = cuda.shared.array(size_b, float32, ALIGNMENT)
@@ -114,15 +118,18 @@ def products(tile: Tile) -> Products:
         next_a = cuda.local.array(number_a, float32)
         next_b = cuda.local.array(number_b, float32)
         where = cuda.local.array(number_a, int32)
+        begin = cuda.local.array(number_a, int64)
         thread = np.uint64(cuda.threadIdx.x)
         s, part = np.uint64(cuda.blockIdx.z) % series, np.uint64(cuda.blockIdx.z) // series
         first, last = part * share, min(entries, (part + np.uint64(1)) * share)
-        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, column_0 + np.uint64(cuda.blockIdx.y) * columns_b
         my_rows, my_columns = thread // across * high, thread % across * side
         entry, row = thread % depth, row_0 + thread // depth
         for load in range(loads_a):
             i = row + load * step
             where[load] = places[i * series + s] if i < rows else -1
+            if parted:
+                begin[load] = np.int64(apart[i * series + s]) * np.int64(stride) if i < rows else 0
         for n in range(high * wide):
             total[n] = ZERO
         for k_0 in range(first, last + depth, depth):
@@ -133,11 +140,13 @@ def products(tile: Tile) -> Products:
                 y, x = (where[load] >> 16) + dy, (where[load] & 65535) + dx
                 inside = k < last and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
                 at = np.int64(((row + load * step) * series + s) * c_in) + shift
+                if parted:
+                    at += begin[load]
                 value = below[np.uint64(at) if inside else NONE]
                 next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 k, j = (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
-                inside = k_0 + k < last and column_0 + j < c_out
+                inside = k_0 + k < last and column_0 + j < columns
                 value = weights[s * block + (k_0 + k) * c_out + column_0 + j if inside else NONE]
                 next_b[load] = value if inside else ZERO
             if k_0 > first:
@@ -152,14 +161,14 @@ def products(tile: Tile) -> Products:
         for i in range(high):
             for j in range(wide):
                 row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
-                if row < rows and column < c_out:
+                if row < rows and column < columns:
                     h = total[i * wide + j]
                     out[(part * rows + row * series + s) * c_out + column] = saturated(h, slope) if saturates else h
 
     @kernel
     def feedback(
-        below, also, own, weights, places, shift_y, shift_x, offset, source,
-        rows, height, width, c_in, c_out, entries, series, block, use_also, gate, slope,
+        below, also, own, weights, places, shift_y, shift_x, offset, source, apart, stride, also_stride,
+        rows, height, width, c_in, c_out, entries, series, block, column_0, columns, use_also, gate, slope,
     ):  # fmt: skip
         a = cuda.shared.array(size_a, float32, ALIGNMENT)
         b = cuda.shared.array(size_b, float32, ALIGNMENT)
@@ -169,13 +178,16 @@ def products(tile: Tile) -> Products:
         next_a = cuda.local.array(number_a, float32)
         next_b = cuda.local.array(number_b, float32)
         where = cuda.local.array(number_a, int32)
+        begin = cuda.local.array(number_a, int64)
         thread, s = np.uint64(cuda.threadIdx.x), np.uint64(cuda.blockIdx.z)
-        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, column_0 + np.uint64(cuda.blockIdx.y) * columns_b
         my_rows, my_columns = thread // across * high, thread % across * side
         entry, row = thread % depth, row_0 + thread // depth
         for load in range(loads_a):
             i = row + load * step
             where[load] = places[i * series + s] if i < rows else -1
+            if parted:
+                begin[load] = np.int64(apart[i * series + s]) * np.int64(stride) if i < rows else 0
         for n in range(high * wide):
             total[n] = ZERO
         for k_0 in range(NONE, entries + depth, depth):
@@ -190,11 +202,13 @@ def products(tile: Tile) -> Products:
                 y, x = (where[load] >> 16) + dy, (where[load] & 65535) + dx
                 inside = there and where[load] >= 0 and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
                 at = np.int64(((row + load * step) * series + s) * c_out) + shift
+                if parted:
+                    at += begin[load]
                 value = own[np.uint64(at) if inside else NONE]
                 next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 j = thread // depth + load * step
-                inside = there and column_0 + j < c_in
+                inside = there and column_0 + j < columns
                 at = weight + np.int64((column_0 + j) * c_out)
                 value = weights[np.uint64(at) if inside else NONE]
                 next_b[load] = value if inside else ZERO
@@ -209,11 +223,14 @@ def products(tile: Tile) -> Products:
         for i in range(high):
             for j in range(wide):
                 row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
-                if row < rows and column < c_in:
+                if row < rows and column < columns:
                     at = (row * series + s) * c_in + column
                     signal = total[i * wide + j]
                     if use_also:
-                        signal += also[at]
+                        other = at
+                        if parted:
+                            other += np.uint64(apart[row * series + s]) * also_stride
+                        signal += also[other]
                     below[at] = gated(below[at], signal, slope) if gate else signal
 
     @kernel

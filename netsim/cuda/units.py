@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from netsim.cuda.jit import cuda, kernel, wrapping
-from netsim.cuda.products import ZERO, gated
+from netsim.cuda.products import NONE, ZERO, gated
 from netsim.kernels import chance
 
 bits = wrapping(chance.bits)
@@ -41,23 +41,25 @@ def go_on(batch, turn, images):
 
 
 @kernel
-def drop_feedforward(own, below, keys, turn, layers, layer, limit, scale, mask, size):
+def drop_feedforward(own, below, keys, turn, layers, layer, limit, scale, mask, begin, size):
     """own = scale * below where the unit is kept, else 0.
 
     keys : uint64, the streams of every batch and layer; turn : int64 (1,), the batch. ``limit`` : bits of a kept unit
-    reach it. ``mask`` : units of a mask.
+    reach it. ``mask`` : units of a mask; ``begin`` : number of the first unit in it.
     """
     stream = keys[np.uint64(turn[0]) * layers + layer]
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        own[i] = scale * below[i] if bits(stream, i % mask) >= limit else ZERO
+        own[i] = scale * below[i] if bits(stream, begin + i % mask) >= limit else ZERO
 
 
 @kernel
-def drop_feedback(below, also, own, keys, turn, layers, layer, limit, scale, mask, use_also, gate, slope, size):
+def drop_feedback(
+    below, also, own, keys, turn, layers, layer, limit, scale, mask, begin, use_also, gate, slope, size
+):  # fmt: skip
     """below <- gate * (scale * own where kept [+ also])."""
     stream = keys[np.uint64(turn[0]) * layers + layer]
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        signal = scale * own[i] if bits(stream, i % mask) >= limit else ZERO
+        signal = scale * own[i] if bits(stream, begin + i % mask) >= limit else ZERO
         if use_also:
             signal += also[i]
         below[i] = gated(below[i], signal, slope) if gate else signal
@@ -85,19 +87,24 @@ def clip(signal, scale, slope, size):
 
 
 @kernel
-def sum_feedforward(own, first, second, size):
-    """own = first + second."""
+def sum_feedforward(own, first, second, apart, first_distance, second_distance, channels, size):
+    """own = first + second.
+
+    Where units read apart, location q reads arrays number apart[q] of several, so far from one to the next; else 0.
+    """
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        own[i] = first[i] + second[i]
+        part = np.uint64(apart[i // channels]) if first_distance + second_distance > NONE else NONE
+        own[i] = first[part * first_distance + i] + second[part * second_distance + i]
 
 
 @kernel
-def sum_feedback(below, also, own, use_also, gate, slope, size):
+def sum_feedback(below, also, own, apart, distance, also_distance, channels, use_also, gate, slope, size):
     """below <- gate * (own [+ also]) for the parent right below the sum."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        signal = own[i]
+        part = np.uint64(apart[i // channels]) if distance + also_distance > NONE else NONE
+        signal = own[part * distance + i]
         if use_also:
-            signal += also[i]
+            signal += also[part * also_distance + i]
         below[i] = gated(below[i], signal, slope) if gate else signal
 
 

@@ -16,97 +16,29 @@ what a unit kept from before is that of the stream's last image.
 from __future__ import annotations
 
 import copy as copies
-from collections.abc import Mapping
 
 import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.arrays import check_images, check_labels
 from netsim.engine import StepResult, Trainer
-from netsim.errors import ArrayError, OptionError
 from netsim.events import parts as cuts
-from netsim.events.drawn import Drawn, Reads, spread
-from netsim.events.presets import resolve
-from netsim.events.probabilities import PhaseTable
-from netsim.events.schedule import Schedule
+from netsim.events.drawing import Drawing
+from netsim.events.drawn import Drawn, spread
 from netsim.events.silence import draw_kept, reads_kept, silence
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 from netsim.events.windows import Windows
-from netsim.events.wiring import plan
 from netsim.geometry import INPUT
 from netsim.kernels import chance
 from netsim.layers import Downward
-from netsim.network import Network, check_seed
 from netsim.workspace import Workspace, chunk_size
 
 #: Images that a thread works on at once.
 _BLOCK = 8
 
 
-class BatchedTrainer(Trainer):
-    """Trains a net under a schedule by probabilities of out-of-phase reads.
-
-    Parameters
-    ----------
-    net, protocol, loss, ... : as for `netsim.Trainer`
-    schedule : `Schedule`, the name of a preset, or the path of a .toml file
-    streams : presentations that go on side by side; None chooses by memory. Results depend on it.
-    timing_seed : of the draws; None takes ``seed``
-
-    Raises
-    ------
-    OptionError : a value out of range; a schedule that does not fit the net, or that only the exact engine can do
-    """
-
-    phase_locked = False
-
-    def __init__(
-        self,
-        net: Network,
-        schedule: Schedule | str = "nominal",
-        protocol: str = "urfb",
-        loss: str = "hinge",
-        step_size: float = 0.1,
-        mu: float | None = None,
-        *,
-        streams: int | None = None,
-        timing_seed: int | None = None,
-        **options,
-    ):
-        if options.get("circuits") is not None:
-            raise OptionError("the event engines have ideal circuits: imperfect ones go with the phase-locked engine")
-        super().__init__(net, protocol, loss, step_size, mu, **options)
-        self.schedule = resolve(schedule)
-        if streams is not None and (isinstance(streams, bool) or not isinstance(streams, int) or streams < 1):
-            raise OptionError(f"streams is {streams!r}: it must be a whole number of at least 1")
-        self.streams = streams
-        self.timing_seed = self.seed if timing_seed is None else check_seed(timing_seed, "timing_seed")
-        layout = plan(net.layers, net.input_shape).layout
-        place = {INPUT: -1, **{name: number for number, name in enumerate(layout.names)}}
-        readers = [layer for layer in net.layers if layer.kind != "drop"]
-        self._sources = {layer.name: self._populations_below(layer, place) for layer in readers}
-        sources = {reader: [name for name, _ in found] for reader, found in self._sources.items()}
-        table = PhaseTable(self.schedule, layout)
-        lowest = "" if self._lowest is None else self._lowest.name
-        self._reads = Reads(table, sources, place, self._increments, lowest, net.layers[-1].name)
-        self._drawn: Drawn | None = None
-        self._shown = 0
-
-    def _populations_below(self, layer, populations) -> list[tuple[str, list]]:
-        """What a layer reads: (population, the drops in between, from the layer downward), for each parent."""
-        found = []
-        for name in layer.parents:
-            drops = []
-            while name not in populations:
-                drops.append(self.net[name])
-                (name,) = drops[-1].parents
-            found.append((name, drops))
-        return found
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the counters to the first batch of an epoch; all streams start at rest."""
-        super().begin_epoch(epoch)
-        self._drawn, self._shown = None, 0
+class BatchedTrainer(Drawing, Trainer):
+    """Trains a net under a schedule by probabilities of out-of-phase reads: see `Drawing` for its parameters."""
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `Trainer.increments`, under the schedule; the streams move on by the batch."""
@@ -126,24 +58,6 @@ class BatchedTrainer(Trainer):
             done += len(now)
         self._add_parts(len(parts))
         return self._increments, StepResult(float(loss.mean()), wrong / batch)
-
-    def _turns(self, batch: int) -> list[np.ndarray]:
-        """Indices of the images that are shown together, turn after turn: stream s shows part s of the batch."""
-        streams = min(self._width, batch)
-        edges = [s * batch // streams for s in range(streams + 1)]
-        sizes = np.diff(edges)
-        longest_first = np.argsort(-sizes, kind="stable")
-        return [
-            np.array([edges[s] + turn for s in longest_first if sizes[s] > turn]) for turn in range(int(sizes.max()))
-        ]
-
-    def order(self, batch: int) -> np.ndarray:
-        """Indices of a batch's images in the order in which drop masks are given out, int64 (B,).
-
-        Image order[i] gets the mask that the phase-locked engine gives to image i of a batch.
-        """
-        self._prepare(batch)
-        return np.arange(batch) if self.schedule.in_phase else np.concatenate(self._turns(batch))
 
     def _prepare(self, batch: int) -> None:
         net = self.net
@@ -207,11 +121,6 @@ class BatchedTrainer(Trainer):
             drawn.set_parts(reader.name, FEEDBACK, cuts.in_layout(units, drawn.signal[reader.name]))
             own = self._space.at[layer.name]
             self._down_apart[layer.name] = cuts.feedback_reads(layer, own, down, units, parts)
-
-    def _reader(self, layer):
-        """The layer whose units the feedback of a layer reaches: the one right below, beyond drops."""
-        layers = self.net.layers
-        return next(lower for lower in reversed(layers[: layers.index(layer)]) if lower.kind != "drop")
 
     def _present(self, images, labels, loss, parts, fresh: bool) -> int:
         """One presentation in every stream; return how many were answered wrong."""
@@ -315,9 +224,8 @@ class BatchedTrainer(Trainer):
 
     def _fall(self, layer, span: Span) -> None:
         """Feedback events of the layer below: it reads what this layer shows; its gate is that of its own x."""
-        layers, drawn, reader = self.net.layers, self._drawn, self._reader(layer)
-        falling = [layer, *reversed(layers[layers.index(reader) + 1 : layers.index(layer)])]  # drops after the layer
-        sums = self._above_too(falling)
+        drawn, reader = self._drawn, self._reader(layer)
+        falling, sums = self._falling(layer)
         if layer.kind == "maxpool" and len(falling) == 1 and not sums:
             self._windows[layer.name].give_back(span)
             return
@@ -342,12 +250,6 @@ class BatchedTrainer(Trainer):
         if apart:
             self._through_drops(falling, signal, span)
 
-    def _above_too(self, falling) -> list[str]:
-        """Sums whose signal reaches the same units."""
-        layers = self.net.layers
-        above = [layers[layers.index(layer) + 1] for layer in falling if layer is not layers[-1]]
-        return [layer.name for layer in above if layer.kind == "sum"]
-
     def _to(self, target: Activity, falling, step: int) -> Downward:
         """Where a step down goes: the last one to ``target``."""
         name = falling[step].name
@@ -369,39 +271,3 @@ class BatchedTrainer(Trainer):
         (below,) = self._below(layer, PLASTICITY, 0, span)
         own = self._drawn.show((layer.name, PLASTICITY, layer.name), 0, span)
         layer.hebbian(below, own, increment, fresh, span)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit.
-
-        numbers : int64 (presentations of a stream so far, streams); kept.NAME : float32 (streams, *shape).
-        """
-        if self._drawn is None:
-            return {}
-        numbers = np.array([self._shown, self._width], np.int64)
-        return {"numbers": numbers, **{f"kept.{name}": values for name, values in self._kept().items()}}
-
-    def _kept(self) -> dict[str, np.ndarray]:
-        """What each population that is remembered kept from the presentations before."""
-        return {name: self._drawn.kept_values(name).copy() for name in self._drawn.reads.remembered}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over what `state` gave; ``epoch`` and ``batch`` must be set as they were. {} : all at rest.
-
-        Raises ArrayError where the state is not that of such streams.
-        """
-        self._drawn, self._shown = None, 0
-        if not state:
-            return
-        try:
-            shown, width = (int(number) for number in state["numbers"])
-            self._make_room(width)
-            for name in self._drawn.reads.remembered:
-                self._drawn.kept_values(name)[...] = state[f"kept.{name}"]
-        except (KeyError, ValueError, TypeError):
-            self._drawn = None
-            raise ArrayError("the state of the streams is not that of this net") from None
-        self._shown = shown
-
-    def phases(self) -> dict[str, dict[str, tuple[float, int]]]:
-        """Probability of in-phase reads, as `EventTrainer.phases` counts them: layer -> event -> (share, 0)."""
-        return self._reads.in_phase()

@@ -115,7 +115,7 @@ class Reads:
             limits[key] = _limits(found, times[events], chance.key(*words, place, 14), source == INPUT)
         nothing = np.zeros((1, number), np.int64)
         for place, name in enumerate(sorted(self.remembered)):
-            limits[kept_of(name)] = _limits(self.ends[name], nothing, chance.key(*words, place, 15), False)
+            limits[ending(name)] = _limits(self.ends[name], nothing, chance.key(*words, place, 15), False)
         streams = {name: chance.key(*words, self.place[name], 11) for name in self.place if name in self.drawn}
         return Chance(turns, limits, streams)
 
@@ -134,7 +134,7 @@ class Reads:
         }
 
 
-def kept_of(name: str) -> Key:
+def ending(name: str) -> Key:
     """The read of what a population carries when the next presentation starts."""
     return name, -1, name
 
@@ -197,8 +197,18 @@ class Drawn:
         if order:
             spread(span, lambda s: mixing.set_right(*self._late[name], *order, s.first * image, s.last * image))
 
-    def kept_values(self, name: str) -> np.ndarray:
-        """What a population kept, float32 (streams, *shape), without its border: a view."""
+    def kept_of(self, name: str) -> np.ndarray:
+        """What a population kept, float32 (streams, *shape)."""
+        return self._kept_map(name).copy()
+
+    def keep_these(self, name: str, values: np.ndarray) -> None:
+        """Set what a population kept. Raises ValueError for another shape."""
+        kept = self._kept_map(name)
+        if kept.shape != values.shape:
+            raise ValueError(f"{name} keeps {kept.shape}, not {values.shape}")
+        kept[...] = values
+
+    def _kept_map(self, name: str) -> np.ndarray:
         kept = copies.copy(self.at[name])
         kept.values = self.kept[name]
         return kept.array()
@@ -263,7 +273,7 @@ class Drawn:
     def keep(self, number: int) -> None:
         """What the populations carry when the next presentation starts."""
         for name in sorted(self.reads.remembered):
-            self.mix(self.kept[name], kept_of(name), 0, Span(0, number, self._workers))
+            self.mix(self.kept[name], ending(name), 0, Span(0, number, self._workers))
 
 
 def _alike(activity: Activity) -> Activity:

@@ -182,7 +182,7 @@ class Trainer:
             return
         chosen = [*self.variants.chosen, *([] if self.net.pools.ordinary else ["pool_anchor or pool_ties"])]
         if chosen:
-            raise OptionError(f"{chosen[0]} goes with the phase-locked engine on the CPU only")
+            raise OptionError(f"{chosen[0]} goes with the phase-locked engine")
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch."""

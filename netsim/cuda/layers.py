@@ -61,7 +61,7 @@ class DeviceWeighted(DeviceLayer):
         self.connections = Connections(layer, images, places, tiled)
         self._straight, self._options, self.D = None, (images, places, tiled), None
         self.W = self.R = self.R_epoch = self.W_mask = self.R_mask = None
-        self.increment = self.increment_R = self._positive = None
+        self.increment = self.increment_R = self._positive = self._more = None
 
     def take(self) -> None:
         """The weights and connections of the host."""
@@ -93,9 +93,19 @@ class DeviceWeighted(DeviceLayer):
 
     def hebbian(self, below, images: int) -> None:
         """increment = sum over images of delta x_below (section 3.1)."""
+        self.hebbian_of(self.own, below, images, fresh=True)
+
+    def hebbian_of(self, own, below, images: int, fresh: bool) -> None:
+        """The same for signals ``own``; ``fresh`` : else it is added to the increment that stands there."""
         if self.increment is None:
             self.increment = self.increment_R = empty(self.connections.weights)
-        self.connections.hebbian(self.increment, below, self.own, images)
+        if fresh:
+            self.connections.hebbian(self.increment, below, own, images)
+            return
+        if self._more is None:
+            self._more = empty(self.connections.weights)
+        self.connections.hebbian(self._more, below, own, images)
+        products.add.over(self.connections.weights, self.increment, self._more)
 
     def hebbian_of_R(self, below, images: int) -> None:
         """increment_R = sum over images of delta max(x_below, 0) (`netsim.variants`)."""
@@ -183,13 +193,17 @@ class DeviceDrop(DeviceLayer):
 
     def feedforward(self, parents: tuple, draw: Draw, images: int) -> None:
         """x = x_below / (1 - p) where kept, else 0."""
-        units.drop_feedforward.over(images * self.layer.units, self.own, *parents, *self._mask(draw, images))
+        self.silence(self.own, *parents, draw, images)
 
-    def feedback(self, down: Downward, draw: Draw, images: int) -> None:
-        """x_below <- gate * (signal / (1 - p) where kept [+ also])."""
+    def silence(self, own, below, draw: Draw, images: int) -> None:
+        """The same into an array of the caller's."""
+        units.drop_feedforward.over(images * self.layer.units, own, below, *self._mask(draw, images))
+
+    def feedback(self, down: Downward, draw: Draw, images: int, reads: Together = TOGETHER) -> None:
+        """x_below <- gate * (signal / (1 - p) where kept [+ also]); ``reads`` : which of several ``also``."""
         units.drop_feedback.over(
             images * self.layer.units, down.below, down.also, self.own, *self._mask(draw, images),
-            down.use_also, down.gate, down.slope,
+            reads.table, reads.also_stride, self.layer.shape[-1], down.use_also, down.gate, down.slope,
         )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ graph, so the host's part of a step is one call. Where a step is, the kernels re
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from netsim.cuda.jit import capture, empty, fetch, upload, within_memory, zeros
 from netsim.cuda.layers import Draw
 from netsim.cuda.trainer import CudaTrainer, keys, result
-from netsim.cuda.units import go_on, present
+from netsim.cuda.units import count, present
 from netsim.data.dataset import Split
 from netsim.engine import StepResult
 from netsim.geometry import units
@@ -57,7 +58,14 @@ class CudaLearner:
             trainer.begin_on_device(self._batch)
             self._began = True
         trainer.begin_epoch_on_device()
-        upload(order.astype(np.int32), self._order)
+        batches = [
+            range(first, min(first + self._batch, self._images)) for first in range(before, self._images, self._batch)
+        ]
+        trainer.expect([batch.stop - batch.start for batch in batches])
+        order = order.astype(np.int32)
+        for batch in batches:
+            order[batch] = order[batch][trainer.order(batch.stop - batch.start)]
+        upload(order, self._order)
         upload(keys(trainer, 0, -(-self._images // self._batch)), self._keys)
         upload(np.array([before], np.int64), self._before)
         upload(np.array([trainer.batch], np.int64), self._turn)
@@ -68,7 +76,7 @@ class CudaLearner:
         with within_memory("the increments of this net"):
             self._step(last - first)()
         self._pending.append((first, last))
-        self.trainer.batch += 1
+        self.trainer.count(last - first)
         return []
 
     def _step(self, images: int) -> Callable[[], None]:
@@ -87,14 +95,14 @@ class CudaLearner:
     def _launch(self, images: int) -> None:
         """Every launch of a step."""
         trainer, net = self.trainer, self.network
-        each = units(trainer.net.input_shape)
-        scale = np.float32(self._split.scale)
-        present.over(
-            images * each, net.x_0, net.labels, self._pixels, self._targets, self._order, self._before, scale, each
-        )
-        trainer.present(images, self._draw, self._losses, self._wrong, self._before)
+        each, scale = units(trainer.net.input_shape), np.float32(self._split.scale)
+        data = (self._pixels, self._targets, self._order, self._before)
+        for first, number in trainer.turns(images):
+            present.over(number * each, net.x_0, net.labels, *data, scale, each)
+            trainer.present(number, replace(self._draw, before=first), self._losses, self._wrong, self._before)
+            count.launch((1,), 1, self._before, number)
         trainer.update(images)
-        go_on.launch((1,), 1, self._before, self._turn, images)
+        count.launch((1,), 1, self._turn, 1)
 
     def tell(self) -> list[tuple[int, StepResult]]:
         """Wait; number of images and result of every step not told yet."""

@@ -84,9 +84,10 @@ class DeviceNet:
         for layer in self.layers:
             self.at[layer.name].feedforward(self.parents(layer), draw, images)
 
-    def output_error(self, images: int, loss: str, mu: float, losses, wrong, batch) -> None:
-        """The output error REPLACES the activity of the output layer (eq. 6)."""
-        top = self.at[self.layers[-1].name].own
+    def output_error(self, images: int, loss: str, mu: float, losses, wrong, batch, top=None) -> None:
+        """The output error REPLACES the activity of the output layer (eq. 6), or the scores ``top``."""
+        if top is None:
+            top = self.at[self.layers[-1].name].own
         OUTPUT_ERRORS[loss].over(images, top, self.labels, losses, wrong, batch, np.float64(mu), self.classes)
 
     def down(self, layer) -> Downward:

@@ -101,6 +101,13 @@ def hebbian(
 
 
 @kernel
+def add(total, more, size):
+    """total += more."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        total[i] += more[i]
+
+
+@kernel
 def add_parts(total, parts, number, size):
     """total = parts[0] + parts[1] + ... in that order; ``size`` values of total, and so far from part to part."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -113,44 +114,70 @@ class CudaTrainer(Trainer):
             self._circuits.reserve(images)
         self.device_net.take()
 
+    # ----------------------------------------------------------------------------------- batches, and their turns
+    def expect(self, batches: list[int]) -> None:
+        """Batches of these sizes come next."""
+
+    def turns(self, images: int) -> list[tuple[int, int]]:
+        """(first, number) of the images of a batch that are worked through at once: here, all."""
+        return [(0, images)]
+
+    def order(self, images: int) -> np.ndarray:
+        """The order in which the images of a batch are taken, int64 (B,)."""
+        return np.arange(images)
+
+    def count(self, images: int) -> None:
+        """A batch of so many images was learned."""
+        self.batch += 1
+
     # -------------------------------------------------------------------------------- as on the CPU, from the host
-    def _arrive(self, images, labels) -> tuple[int, Draw, object, object, object]:
+    def _arrive(self, images, labels) -> tuple[np.ndarray, np.ndarray, Draw]:
+        """A batch from the host, checked and in order; room for it on the device."""
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
-        net, number = self.device_net, len(images)
-        self.begin_on_device(number)
+        self.begin_on_device(len(images))
         self.begin_epoch_on_device()
-        upload(images, net.x_0)
-        upload(labels, net.labels)
+        self.expect([len(images)])
+        order = self.order(len(images))
         draw = Draw(upload(keys(self, self.batch, 1)), zeros(1, np.int64), self.drop)
-        return number, draw, empty(number, np.float64), empty(number, np.uint8), zeros(1, np.int64)
+        return images[order], labels[order], draw
+
+    def _present_all(self, images, labels) -> StepResult:
+        """Both phases and the increments of a batch from the host."""
+        images, labels, draw = self._arrive(images, labels)
+        losses, wrong, net = empty(len(images), np.float64), empty(len(images), np.uint8), self.device_net
+        for first, number in self.turns(len(images)):
+            upload(images[first : first + number], net.x_0)
+            upload(labels[first : first + number], net.labels)
+            here = replace(draw, before=first)
+            self.present(number, here, losses, wrong, upload(np.array([first], np.int64)))
+        return result(fetch(losses), fetch(wrong))
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `netsim.Trainer.increments`."""
-        number, draw, losses, wrong, batch = self._arrive(images, labels)
-        self.present(number, draw, losses, wrong, batch)
-        found = {}
+        seen, found = self._present_all(images, labels), {}
         for layer in self._learners:
             device = self.device_net.at[layer.name]
             found[layer.name] = fetch(device.increment).reshape(layer.weights_shape)
             if device.increment_R is not device.increment:
                 found[f"{layer.name}.R"] = fetch(device.increment_R).reshape(layer.weights_shape)
-        return found, result(fetch(losses), fetch(wrong))
+        return found, seen
 
     def step(self, images, labels) -> StepResult:
         """As `netsim.Trainer.step`: the net's arrays have the new weights when it returns."""
-        number, draw, losses, wrong, batch = self._arrive(images, labels)
-        self.present(number, draw, losses, wrong, batch)
-        self.update(number)
+        seen = self._present_all(images, labels)
+        self.update(len(labels))
         self.device_net.give()
-        self.batch += 1
-        return result(fetch(losses), fetch(wrong))
+        self.count(len(labels))
+        return seen
 
     def signals(self, images, labels) -> dict[str, np.ndarray]:
         """As `netsim.Trainer.signals`."""
-        number, draw, losses, wrong, batch = self._arrive(images, labels)
-        net = self.device_net
-        self._rise(number, draw, losses, wrong, batch)
+        images, labels, draw = self._arrive(images, labels)
+        net, number = self.device_net, len(images)
+        upload(images, net.x_0)
+        upload(labels, net.labels)
+        self._rise(number, draw, empty(number, np.float64), empty(number, np.uint8), zeros(1, np.int64))
         if self.protocol.direct:
             for layer in self.net.weighted[:-1]:
                 net.direct_feedback(layer, number)

@@ -34,10 +34,9 @@ def present(x_0, labels, pixels, targets, order, batch, scale, units, size):
 
 
 @kernel
-def go_on(batch, turn, images):
-    """Count a batch: ``batch`` (images before the next one) and ``turn`` (its number), both int64 (1,)."""
-    batch[0] += np.int64(images)
-    turn[0] += np.int64(1)
+def count(counter, number):
+    """counter += number; int64 (1,)."""
+    counter[0] += np.int64(number)
 
 
 @kernel
@@ -54,14 +53,16 @@ def drop_feedforward(own, below, keys, turn, layers, layer, limit, scale, mask, 
 
 @kernel
 def drop_feedback(
-    below, also, own, keys, turn, layers, layer, limit, scale, mask, begin, use_also, gate, slope, size
+    below, also, own, keys, turn, layers, layer, limit, scale, mask, begin, apart, also_distance, channels,
+    use_also, gate, slope, size,
 ):  # fmt: skip
     """below <- gate * (scale * own where kept [+ also])."""
     stream = keys[np.uint64(turn[0]) * layers + layer]
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
         signal = scale * own[i] if bits(stream, begin + i % mask) >= limit else ZERO
         if use_also:
-            signal += also[i]
+            part = np.uint64(apart[i // channels]) if also_distance > NONE else NONE
+            signal += also[part * also_distance + i]
         below[i] = gated(below[i], signal, slope) if gate else signal
 
 

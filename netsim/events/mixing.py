@@ -18,12 +18,26 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 @inlined
+def shown(kept, x, signal, forward, backward, low, high):
+    """What a unit with these two numbers shows to a read with these limits."""
+    before = kept if np.int32(forward) < low else x
+    return before if np.int32(backward) < high else signal
+
+
+@inlined
 def whole(stream, counter):
     """64 random bits of a counter (uint64) in a stream (uint64 key): the hash of `netsim.kernels.chance.bits`."""
     word = stream + counter * STRIDE + GAMMA
     word = (word ^ (word >> S30)) * FIRST
     word = (word ^ (word >> S27)) * SECOND
     return word ^ (word >> S31)
+
+
+@inlined
+def again(word):
+    """64 other bits made of 64 random ones."""
+    word = word * _THIRD
+    return word ^ (word >> S32)
 
 
 @compiled
@@ -42,8 +56,7 @@ def draw_units(forward, backward, stream, size, forward_group, backward_group, f
         for four in range(fours):
             word = whole(stream, start + np.uint64(four))
             words[four] = word
-            word = word * _THIRD
-            words[fours + four] = word ^ (word >> S32)
+            words[fours + four] = again(word)
         parts = words.view(np.uint16)
         here = slice(image * size, (image + 1) * size)
         _place(forward[here], parts, forward_group, forward_turn[image], forward_free)
@@ -114,8 +127,7 @@ def mix_kept(out, o_image, o_origin, lists, starts, number, scale, kept, x, sign
         for place in range(image * number, image * number + starts[(image + 1) * marks - 1]):
             unit = lists[place]
             i = source + unit
-            value = kept[i] if np.int32(forward[i]) < early else x[i]
-            out[target + unit] = scale * (value if np.int32(backward[i]) < late else signal[i])
+            out[target + unit] = scale * shown(kept[i], x[i], signal[i], forward[i], backward[i], early, late)
 
 
 @compiled
@@ -129,9 +141,7 @@ def mix_at_own_feedback(out, kept, x, backward, size, first, last):
 @compiled
 def _three(out, kept, x, signal, forward, backward, early, late):
     for i in range(out.size):
-        k, p, s = kept[i], x[i], signal[i]
-        before = k if np.int32(forward[i]) < early else p
-        out[i] = before if np.int32(backward[i]) < late else s
+        out[i] = shown(kept[i], x[i], signal[i], forward[i], backward[i], early, late)
 
 
 @compiled

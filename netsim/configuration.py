@@ -190,8 +190,6 @@ def _check_timing(configuration: Configuration) -> None:
 
         from_text(configuration.schedule)
         check_engine(configuration.engine)
-        if configuration.device != "cpu":
-            raise OptionError(f"a schedule is for the CPU: device is {_shown(configuration.device)}")
     else:
         for key, default in (("engine", "exact"), ("streams", None)):
             if getattr(configuration, key) != default:

@@ -43,9 +43,14 @@ class Device:
     text: str
     why: str = ""
 
+    @property
+    def choice(self) -> str:
+        """What was taken and why, where the choice was ours; else nothing."""
+        return f"device: {self.text} ({self.why})" if self.why else ""
+
     def notices(self, configuration, input_shape, classes: int) -> tuple[str, ...]:
         """What the user should know: one line each."""
-        lines = [f"device: {self.text} ({self.why})"] if self.why else []
+        lines = [self.choice] if self.why else []
         if self.name == "cuda":
             work = multiply_adds(configuration.net, input_shape, classes, configuration.batch)
             if work < _WORTHWHILE:

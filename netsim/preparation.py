@@ -56,7 +56,7 @@ def prepare(configuration: Configuration) -> Prepared:
     network = netsim.Network(
         resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
     )
-    device = devices.choose(resolved.device)
+    device = _choose_device(resolved)
     trainer = _make_trainer(resolved, device, network)
     train, validation = dataset.train, None
     if resolved.validation:
@@ -74,6 +74,15 @@ def prepare(configuration: Configuration) -> Prepared:
     return Prepared(resolved, network, trainer, device, train, validation, dataset.test, dataset.class_names)
 
 
+def _choose_device(configuration: Configuration) -> Device:
+    device = devices.choose(configuration.device)
+    if configuration.schedule is None:
+        return device
+    from netsim.events.engines import on_device
+
+    return on_device(configuration.engine, device)
+
+
 def _make_trainer(configuration: Configuration, device: Device, network: Network) -> Trainer:
     """The trainer of a device, or, under a schedule, that of an event engine."""
     options = configuration.trainer_options()
@@ -82,9 +91,8 @@ def _make_trainer(configuration: Configuration, device: Device, network: Network
     from netsim.events.engines import trainer
     from netsim.events.presets import from_text
 
-    return trainer(
-        network, from_text(configuration.schedule), configuration.engine, streams=configuration.streams, **options
-    )
+    schedule = from_text(configuration.schedule)
+    return trainer(network, schedule, configuration.engine, device, streams=configuration.streams, **options)
 
 
 def check_memory(configuration: Configuration, input_shape: tuple[int, int, int], classes: int) -> None:

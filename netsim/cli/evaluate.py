@@ -64,7 +64,7 @@ def measure(
 
     chosen = devices.choose(device)
     if chosen.why:
-        print(f"netsim: note: device: {chosen.text} ({chosen.why})", file=sys.stderr)
+        print(f"netsim: note: {chosen.choice}", file=sys.stderr)
     run = runs.find(path)
     source = str(run.configuration_path)
     configuration = configurations.build(configurations.parse(run.configuration(), source), source)

@@ -60,6 +60,9 @@ def timing(
     measured: Annotated[int, _option("--measured", "N", "Presentations of which updates are compared: 200.")] = 200,
     seeds: Annotated[int, _option("--seeds", "N", "Seeds 0 to N - 1 at each point: 1.")] = 1,
     workers: Annotated[int | None, _option("--workers", "N", "Points at once: the cores.")] = None,
+    device: Annotated[
+        str, _option("--device", "D", "cpu (default), cuda, or auto: a GPU if usable. With --engine batched.")
+    ] = "cpu",
     out: Annotated[Path | None, _option("--out", "DIR", "Folder of table and picture: timing/NET-DATA.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
 ) -> None:
@@ -71,9 +74,10 @@ def timing(
     """
     from netsim import configuration as configurations
     from netsim import data as datasets
-    from netsim import geometry, notation
+    from netsim import devices, geometry, notation
     from netsim.events import grid
     from netsim.events import sweep as runs
+    from netsim.events.engines import on_device
     from netsim.events.presets import resolve
     from netsim.events.streams import Stream
 
@@ -89,6 +93,11 @@ def timing(
         "net": net, "data": data, "data_dir": data_dir, "loss": loss, "epochs": epochs, "batch": batch,
         "step_size": step_size, "drop": drop, "train_images": train_images, "validation": validation,
     }  # fmt: skip
+    chosen = on_device(engine, devices.choose(device))
+    if chosen.why:
+        typer.echo(f"netsim: note: {chosen.choice}", err=True)
+    if chosen.name != "cpu":
+        values["device"], workers = chosen.name, 1
     values = configurations.absolute_paths({key: value for key, value in values.items() if value is not None})
     checked = configurations.build(values)
     values["net"] = checked.net

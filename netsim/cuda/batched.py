@@ -70,7 +70,9 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
                     place = self._reads.place[reader.name]
                     drawn.set_parts(reader.name, FEEDBACK, returning_parts(reader, layer, parts, place))
 
-    _prepare = begin_on_device
+    def _prepare(self, batch: int) -> None:
+        if self._drawn is None:
+            self.begin_on_device(batch)
 
     def expect(self, batches: list[int]) -> None:
         """Draw for batches of these sizes, the ones that come next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netsim.devices import CPU, Device
 from netsim.engine import Trainer
 from netsim.errors import OptionError, nearest
 from netsim.events.presets import resolve
@@ -11,17 +12,34 @@ from netsim.network import Network
 ENGINES = ("exact", "batched")
 
 
-def trainer(net: Network, schedule: Schedule | str, engine: str = "exact", **options) -> Trainer:
-    """`EventTrainer` or `BatchedTrainer` with the options of these.
+def trainer(
+    net: Network, schedule: Schedule | str, engine: str = "exact", device: Device = CPU, **options
+) -> Trainer:
+    """`EventTrainer` or `BatchedTrainer`, on a GPU `CudaBatchedTrainer`, with the options of these.
 
-    Raises OptionError for an unknown engine, and what the trainers raise.
+    Raises OptionError for an unknown engine, or one that the device does not have, and what the trainers raise.
     """
-    check_engine(engine)
+    device = on_device(engine, device)
     if engine == "exact":
         from netsim.events.exact import EventTrainer as chosen
+    elif device.name == "cuda":
+        from netsim.cuda.batched import CudaBatchedTrainer as chosen
     else:
         from netsim.events.batched import BatchedTrainer as chosen
     return chosen(net, resolve(schedule), **options)
+
+
+def on_device(engine: str, device: Device) -> Device:
+    """The device that an engine runs on: the one that was chosen, or the CPU where "auto" chose a GPU for nothing.
+
+    Raises OptionError where a GPU was asked for and the engine has none.
+    """
+    check_engine(engine)
+    if engine != "exact" or device.name == "cpu":
+        return device
+    if device.why:  # of our choosing
+        return Device("cpu", "CPU", "the exact engine runs on the CPU")
+    raise OptionError("--device cuda: the exact engine runs on the CPU only; --engine batched runs on a GPU, too")
 
 
 def check_engine(engine: str) -> None:

@@ -21,7 +21,7 @@ def run(point: Point) -> dict[str, object]:
     after training), alignment.L (correlation of W and R), out_of_phase.L (of the reads of plasticity events).
     """
     from netsim import configuration as configurations
-    from netsim import evaluation, preparation
+    from netsim import devices, evaluation, preparation
     from netsim.events.engines import check_length, trainer
     from netsim.events.schedule import Schedule
     from netsim.events.streams import Stream
@@ -30,10 +30,11 @@ def run(point: Point) -> dict[str, object]:
     configuration, net, split = prepared.configuration, prepared.network, prepared.train
     schedule = Schedule.from_toml(point.schedule)
     learner = trainer(
-        net, schedule, point.engine, streams=point.streams, timing_seed=configuration.seed,
+        net, schedule, point.engine, prepared.device, streams=point.streams, timing_seed=configuration.seed,
         seed=configuration.seed, **configuration.trainer_options(),
     )  # fmt: skip
     check_length(schedule, len(split), getattr(learner, "streams", None) or 1)
+    driver = devices.make_learner(learner, split, configuration.batch)
     stream = Stream.parse(point.stream)
     row: dict[str, object] = {
         **dict(point.swept), "protocol": configuration.protocol, "seed": configuration.seed, "stream": str(stream),
@@ -45,7 +46,7 @@ def run(point: Point) -> dict[str, object]:
     for epoch in range(configuration.epochs):
         learner.begin_epoch(epoch)
         order = stream.order(split.labels, configuration.seed, epoch)
-        loss, error = _epoch(learner, split, order, configuration.batch)
+        loss, error = _epoch(driver, order, configuration.batch)
         diverged = not math.isfinite(loss) or not all(np.isfinite(layer.W).all() for layer in net.weighted)
         if diverged:
             break
@@ -63,14 +64,17 @@ def run(point: Point) -> dict[str, object]:
     return row
 
 
-def _epoch(learner, split, order, batch: int) -> tuple[float, float]:
+def _epoch(driver, order, batch: int) -> tuple[float, float]:
     """One epoch; mean loss and error."""
     loss = wrong = images = 0.0
+    driver.begin_epoch(order)
     for start in range(0, len(order), batch):
-        part = order[start : start + batch]
+        end = min(start + batch, len(order))
         with np.errstate(all="ignore"):
-            result = learner.step(*split.batch(part))
-        loss, wrong, images = loss + result.loss * len(part), wrong + result.error_rate * len(part), images + len(part)
+            known = driver.learn(start, end)
+            known += driver.settle() if end == len(order) else []
+        for number, result in known:
+            loss, wrong, images = loss + result.loss * number, wrong + result.error_rate * number, images + number
         if not math.isfinite(loss):
             break
     return loss / images, wrong / images
@@ -85,8 +89,9 @@ def _compared(point: Point, prepared, schedule, shown, what: str) -> dict[str, o
     options = prepared.configuration.trainer_options()
     seed = prepared.configuration.seed
     events = trainer(
-        prepared.network, schedule, point.engine, streams=point.streams, timing_seed=seed, seed=seed, **options
-    )
+        prepared.network, schedule, point.engine, prepared.device, streams=point.streams, timing_seed=seed, seed=seed,
+        **options,
+    )  # fmt: skip
     plain = netsim.Trainer(prepared.network, seed=seed, **options)
     for each in (events, plain):
         each.begin_epoch(_COMPARISON)

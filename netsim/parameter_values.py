@@ -38,9 +38,7 @@ def truth(text: str) -> bool:
 def _integer(low: int, high: int) -> Callable[[str, int, str], int]:
     def convert(key: str, line: int, text: str) -> int:
         if not re.fullmatch("[0-9]{1,19}", text) or not low <= int(text) <= high:
-            raise OptionError(
-                f"line {line}: {key} must be a whole number from {low} to {high}, found {shown(text)}"
-            )
+            raise OptionError(f"line {line}: {key} must be a whole number from {low} to {high}, found {shown(text)}")
         return int(text)
 
     return convert
@@ -85,15 +83,11 @@ def _protocol(key: str, line: int, text: str) -> dict[str, Any]:
         raise OptionError(f"line {line}: {key} must be a pair such as (1.,1.), found {shown(text)}")
     connectivity, rate = (number(key, line, part.strip()) for part in parts)
     if not 0.0 < connectivity <= 1.0:
-        raise OptionError(
-            f"line {line}: {key}: the connectivity must be above 0 and at most 1, found {parts[0]}"
-        )
+        raise OptionError(f"line {line}: {key}: the connectivity must be above 0 and at most 1, found {parts[0]}")
     if rate == -1.0:
         return {"protocol": "bp", "connectivity": connectivity}
     if not 0.0 <= rate <= 1.0:
-        raise OptionError(
-            f"line {line}: {key}: the feedback rate must be -1, or from 0 to 1, found {parts[1].strip()}"
-        )
+        raise OptionError(f"line {line}: {key}: the feedback rate must be -1, or from 0 to 1, found {parts[1].strip()}")
     if rate in (0.0, 1.0):
         return {"protocol": "urfb" if rate else "frfb", "connectivity": connectivity}
     return {"protocol": "urfb", "feedback_rate": rate, "connectivity": connectivity}
@@ -155,8 +149,8 @@ def _variants(options: dict[str, Any], values: dict[str, Value], warnings: list[
     if clip is not None:
         options["feedback_clip"] = clip
         warnings.append(
-            f"line {values['b_nonlin_scale'][0]}: b_nonlin_scale is read as --feedback-clip {clip:g}: a signal u that "
-            f"arrives becomes clip({clip:g} u, -1, 1)"
+            f"line {values['b_nonlin_scale'][0]}: b_nonlin_scale is read as --feedback-clip {clip:g}: what comes "
+            f"down from a layer with sigma, u, becomes clip({clip:g} u, -1, 1)"
         )
     if learns == "positive":
         still = options.get("protocol", "urfb") != "urfb"
@@ -177,9 +171,7 @@ def untied_phase(values: dict[str, Value], names: dict[str, str]) -> dict[str, A
         for layer in listed:
             wrong = "a conv layer" if key == "sparse" and "conv" not in layer else "one of the layers"
             if layer not in names or wrong == "a conv layer":
-                raise OptionError(
-                    f"line {line}: {key}: {shown(layer)} is not {wrong}{nearest(layer[:40], names)}"
-                )
+                raise OptionError(f"line {line}: {key}: {shown(layer)} is not {wrong}{nearest(layer[:40], names)}")
         phase[name] = tuple(names[layer] for layer in listed)
     for key, name, convert in (
         ("num_epochs_sparse", "epochs", _COUNT),

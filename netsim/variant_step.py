@@ -16,7 +16,7 @@ import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.errors import OptionError
-from netsim.layers import Layer, Weighted
+from netsim.layers import Downward, Layer, Weighted
 
 if TYPE_CHECKING:
     from netsim.engine import StepResult, Trainer
@@ -116,17 +116,29 @@ class VariantStep:
         if isinstance(layer, Weighted):
             with _for_now(layer.R, self._through(layer, number)):
                 layer.prepare(trainer._workers, feedback=True)
-                self._feedback(space, layer)
+                if self.variants.feedback_clip is not None and layer.saturates:
+                    self._clipped_feedback(space, layer, number)
+                else:
+                    self._feedback(space, layer, space.down(layer))
         else:
-            self._feedback(space, layer)
-        below = trainer.net.layers[trainer.net.layers.index(layer) - 1]
-        if self.variants.feedback_clip is not None and below.saturates:
-            signal = space.at[below.name].array(number)
-            np.multiply(signal, np.float32(self.variants.feedback_clip), out=signal)
-            np.clip(signal, -below.slope, below.slope, out=signal)
+            self._feedback(space, layer, space.down(layer))
 
-    def _feedback(self, space: Workspace, layer: Layer) -> None:
-        space.run((layer,), lambda span: space.feedback(layer, span), self._parts, self.trainer._workers)
+    def _feedback(self, space: Workspace, layer: Layer, down: Downward) -> None:
+        own = space.at[layer.name]
+        space.run((layer,), lambda span: layer.feedback(own, down, span), self._parts, self.trainer._workers)
+
+    def _clipped_feedback(self, space: Workspace, layer: Weighted, number: int) -> None:
+        """x_below <- gate * (clip(s R delta, -1, 1) [+ also]): what a product gives is clipped before all else."""
+        down, scale = space.down(layer), np.float32(self.variants.feedback_clip)
+        size = number * down.activity.image
+        units = down.activity.values[:size]
+        x = units.copy() if down.gate else None
+        self._feedback(space, layer, Downward(down.activity, None, False, down.slope))
+        np.clip(np.multiply(units, scale, out=units), -1, 1, out=units)
+        if down.use_also:
+            units += down.also[:size]
+        if x is not None:
+            units *= np.where(np.abs(x) < 1, down.slope, np.float32(0))
 
     def _through(self, layer: Weighted, number: int) -> np.ndarray:
         """The feedback weights that a layer's signal comes down through."""

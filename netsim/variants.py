@@ -28,8 +28,8 @@ class Variants:
     untied_feedback : R through which the signals of untied layers come down: the "current" one, or a copy made when
         the "epoch" begins
     feedback_input : what the update of R multiplies the signal with: "x", as that of W, or the "positive" part of x
-    feedback_clip : None, or s > 0: the signal of a unit with sigma becomes clip(s * signal, -slope, slope); that is
-        slope * gate * clip(s * u, -1, 1) for what arrives, u
+    feedback_clip : None, or s > 0: what comes down from a layer whose units have sigma, R delta, becomes
+        clip(s * R delta, -1, 1), before pools, drops, sums and the gates below; from the linear output layer it stays
 
     Raises
     ------

@@ -62,6 +62,10 @@ class Workspace:
         """What a layer reads."""
         return self._parents[layer.name]
 
+    def down(self, layer: Layer) -> Downward:
+        """Where the feedback of a layer goes."""
+        return self._down[layer.name]
+
     def feedforward(self, images: np.ndarray, workers: Workers) -> None:
         """The feedforward phase: from x_0 = the image upward, each layer sets its units (section 3.1, eq. 1)."""
         number, x_0 = len(images), self.at[INPUT].array()
@@ -79,7 +83,7 @@ class Workspace:
 
     def feedback(self, layer: Layer, span: Span) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2)."""
-        layer.feedback(self.at[layer.name], self._down[layer.name], span)
+        layer.feedback(self.at[layer.name], self.down(layer), span)
 
     def run(
         self, stage: tuple[Layer, ...], work: Callable[[Span], None], parts: list[tuple[int, int]], workers: Workers

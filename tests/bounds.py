@@ -122,8 +122,6 @@ def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None, clip=No
         elif kind in naive.SATURATED:
             gate = slope * (np.abs(x[name]) < 1.0)
             e_delta[name] = gate * arriving * (1 + U) + U * np.abs(delta[name])
-            if clip is not None:  # no step is longer than what is clipped
-                e_delta[name] = clip * e_delta[name] * (1 + U) + U * np.abs(delta[name])
         size = np.abs(delta[name]) + e_delta[name]
         for parent in parents[name]:
             below = x[parent]
@@ -143,6 +141,10 @@ def feedback(layers, x, e, R, delta, e_output, *, slope=1.0, masks=None, clip=No
                 down = [naive.feedback_sum(weights, e_delta[name], below.shape[1:])
                         + naive.feedback_sum(e_R, size, below.shape[1:]),
                         naive.feedback_sum(weights + e_R, size, below.shape[1:])]  # fmt: skip
+                if clip is not None and kind in naive.SATURATED:  # clipped, it moves by no more than what is clipped
+                    moved = down[0] + gamma(n + EXTRA) * down[1] + np.where(down[1] > 0, TINY, 0.0)
+                    most = np.minimum(1.0, clip * down[1])
+                    down, n = [clip * moved * (1 + U) + U * most, most], EXTRA
             elif kind == "maxpool":
                 n = p["window"] ** 2
                 down = [naive.maxpool_feedback(below, a, **p) for a in (e_delta[name], size)]
@@ -221,6 +223,4 @@ def step(layers, run, W, R, labels, *, protocol="urfb", epsilon=None, loss="hing
         e_R[name] = update(R[name], of_R.get(name, increment), e_increments[name], moved * epsilon)
         if protocol == "sign-symmetry" and feedback_through == "updated":
             close += int(((np.abs(run.W[name]) <= e_W[name]) & (run.W[name] != 0)).sum())
-    return SimpleNamespace(
-        x=e, delta=e_delta, increments=e_increments, loss=e_loss, W=e_W, R=e_R, close=close + doubts
-    )
+    return SimpleNamespace(x=e, delta=e_delta, increments=e_increments, loss=e_loss, W=e_W, R=e_R, close=close + doubts)

@@ -269,7 +269,7 @@ def output_error(scores, labels, loss="hinge", mu=None):
 def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None, clip=None, through=None, delta=None):
     """Feedback phase, top down: (delta, increments); an increment takes delta above, x below (Remark 1).
 
-    clip: signals of units with sigma become clip(clip * delta, -slope, slope). through: function of (name, increment)
+    clip: what a layer with sigma sends down becomes clip(clip * R delta, -1, 1). through: function of (name, increment)
     that gives the weights to come down through, in place of R. delta: dict to put the signals into.
     """
     delta, increments, masks, parents = {} if delta is None else delta, {}, masks or {}, parents_of(layers)
@@ -280,8 +280,6 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None, clip=None, th
         elif kind in SATURATED:
             gate = slope * (np.abs(x[name]) < 1.0)  # eq. 3
             delta[name] = gate * arriving[name]  # eq. 2
-            if clip is not None:
-                delta[name] = np.clip(clip * delta[name], -slope, slope)
         elif name in masks:
             delta[name] = arriving[name] * masks[name]  # a dropped unit stays silent
         else:
@@ -292,6 +290,8 @@ def feedback(layers, x, R, delta_output, *, slope=1.0, masks=None, clip=None, th
                 increments[name] = hebbian_sum(R[name].shape, below, delta[name])
                 used = R[name] if through is None else through(name, increments[name])
                 signal = feedback_sum(used, delta[name], below.shape[1:])
+                if clip is not None and kind in SATURATED:
+                    signal = np.clip(clip * signal, -1.0, 1.0)
             elif kind == "maxpool":
                 signal = maxpool_feedback(below, delta[name], **p)
             elif kind == "drop":

@@ -114,7 +114,7 @@ def test_the_second_number_chooses_the_protocol(pair, expected):
 def test_switches_that_the_paper_does_not_describe():
     file = read(SIMPNET.replace("seed:45239", "sym:False\nb_nonlin_scale:.5\nby_class:1"))
     assert (file.options["feedback_input"], file.options["feedback_clip"]) == ("positive", 0.5)
-    assert file.warnings[0].startswith("line 2: b_nonlin_scale is read as --feedback-clip 0.5: a signal u that arrives")
+    assert file.warnings[0].startswith("line 2: b_nonlin_scale is read as --feedback-clip 0.5: what comes down from")
     assert file.warnings[1] == "line 3: by_class is not used: one class at a time"
     fixed = read(SIMPNET.replace("seed:45239", "sym:False").replace("(1.,1.)", "(1.,0.)"))
     assert "feedback_input" not in fixed.options
@@ -127,9 +127,7 @@ def test_switches_that_the_paper_does_not_describe():
             read(SIMPNET.replace("seed:45239", text))
 
 
-@pytest.mark.parametrize(
-    ("text", "loss"), [("True", "hinge"), ("1.", "hinge"), ("False", "softmax"), ("0", "softmax")]
-)
+@pytest.mark.parametrize(("text", "loss"), [("True", "hinge"), ("1.", "hinge"), ("False", "softmax"), ("0", "softmax")])
 def test_the_loss(text, loss):
     options = read(SIMPNET.replace("hinge:True", f"hinge:{text}")).options
     assert options["loss"] == loss

@@ -169,11 +169,30 @@ def test_a_large_scale_of_clipped_feedback_leaves_signs_and_a_small_one_scales()
     drawn = agreement.draw(case)
     plain = case.train(drawn.net).signals(drawn.images, drawn.labels)
     large = case.train(drawn.net, feedback_clip=1e9).signals(drawn.images, drawn.labels)
-    np.testing.assert_array_equal(large["full2"], 0.5 * np.sign(plain["full2"]))
-    assert set(np.unique(large["full2"])) == {-0.5, 0.0, 0.5}
+    np.testing.assert_array_equal(large["full2"], plain["full2"])  # what comes from the output is not clipped
+    np.testing.assert_array_equal(large["full1"], 0.5 * np.sign(plain["full1"]))
+    assert set(np.unique(large["full1"])) == {-0.5, 0.0, 0.5}
     small = case.train(drawn.net, feedback_clip=2.0**-10).signals(drawn.images, drawn.labels)
-    np.testing.assert_array_equal(small["full2"], plain["full2"] * np.float32(2.0**-10))
-    np.testing.assert_array_equal(small["full1"], plain["full1"] * np.float32(2.0**-20))
+    np.testing.assert_array_equal(small["full1"], plain["full1"] * np.float32(2.0**-10))
+
+
+@pytest.mark.parametrize("drop", ["sample", "batch"])
+def test_feedback_is_clipped_as_it_leaves_a_layer_before_drops_pools_and_sums(drop):
+    """A scale so large that what comes down from a layer with sigma is -1, 0 or 1, whatever lies below."""
+    text = "conv 2 3x3; conv 2 3x3; sum; maxpool 3, stride 1; drop .5; full 8; output"
+    case = Case(text, (6, 6, 2), batch=4, slope=0.5, drop=drop, protocol="frfb")
+    drawn = agreement.draw(case)
+    plain = case.train(drawn.net).signals(drawn.images, drawn.labels)
+    found = case.train(drawn.net, feedback_clip=1e9).signals(drawn.images, drawn.labels)
+    np.testing.assert_array_equal(found["full1"], plain["full1"])  # from the output, which has no sigma
+    assert set(np.unique(found["drop1"])) == {-1.0, 0.0, 1.0}
+    np.testing.assert_array_equal(found["maxpool1"], 2 * found["drop1"])  # times 1 / (1 - p), no longer within 1
+    # A unit that wins several windows gets the sum of their signals.
+    assert np.abs(found["sum1"]).max() > 2 and np.abs(found["conv2"]).max() > 0.5 * 2
+    # conv1 gets the signal of the sum, and beside it what comes down from conv2, clipped by itself.
+    open_ = np.abs(drawn.net.activity(drawn.images)["conv1"]) < 1
+    beside = found["conv1"][open_] / 0.5 - found["sum1"][open_]
+    assert set(np.unique(beside)) - {0.0} == {-1.0, 1.0}
 
 
 def test_pool_rules_by_hand():
@@ -262,8 +281,9 @@ def test_presets_from_the_command_line(data, capsys):
     assert small_runs.bits_of("again") == bits["author"]
     assert run(["train", "--config", "author/run.toml", "--preset", "paper", "--drop", "sample",
                 "--no-thin-output", "--quiet", "--out", "back"]) == 0  # fmt: skip
-    assert json.loads(Path("back/metrics.jsonl").read_text().splitlines()[-1])["train_loss"] == (
-        json.loads(Path("plain/metrics.jsonl").read_text().splitlines()[-1])["train_loss"]
+    assert (
+        json.loads(Path("back/metrics.jsonl").read_text().splitlines()[-1])["train_loss"]
+        == (json.loads(Path("plain/metrics.jsonl").read_text().splitlines()[-1])["train_loss"])
     )
     capsys.readouterr()
     assert run(["train", "--preset", "auther"]) == 2

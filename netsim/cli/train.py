@@ -64,9 +64,7 @@ def train(
     loss: Annotated[
         str | None, _option("--loss", metavar="L", panel=_LEARN, help="hinge (default) or softmax.")
     ] = None,
-    epochs: Annotated[
-        int | None, _option("--epochs", metavar="N", panel=_LEARN, help="Epochs in all: 40.")
-    ] = None,
+    epochs: Annotated[int | None, _option("--epochs", metavar="N", panel=_LEARN, help="Epochs in all: 40.")] = None,
     batch: Annotated[
         int | None, _option("--batch", metavar="N", panel=_LEARN, help="Images a batch: 500; digits 50.")
     ] = None,
@@ -105,9 +103,7 @@ def train(
     symmetric: Annotated[
         bool | None, _option("--symmetric-init/--no-symmetric-init", panel=_LEARN, help="Start with R = W.")
     ] = None,
-    slope: Annotated[
-        float | None, _option("--slope", metavar="S", panel=_LEARN, help="Slope of sigma: 1.")
-    ] = None,
+    slope: Annotated[float | None, _option("--slope", metavar="S", panel=_LEARN, help="Slope of sigma: 1.")] = None,
     preset: Annotated[
         str | None,
         _option("--preset", metavar="NAME", panel=_VARIANTS, help="All of these: paper (the text), or author."),
@@ -126,7 +122,9 @@ def train(
     ] = None,
     feedback_clip: Annotated[
         float | None,
-        _option("--feedback-clip", metavar="S", panel=_VARIANTS, help="Signals become clip(S u, -1, 1): none."),
+        _option(
+            "--feedback-clip", metavar="S", panel=_VARIANTS, help="What R sends down, u, becomes clip(S u, -1, 1)."
+        ),
     ] = None,
     pool_anchor: Annotated[
         str | None, _option("--pool-anchor", metavar="A", panel=_VARIANTS, help="Pool windows: center, or corner.")
@@ -206,9 +204,7 @@ def train(
         Path | None,
         _option("--config", metavar="FILE", panel=_RUN, help="Options from a run.toml; others override."),
     ] = None,
-    quiet: Annotated[
-        bool, _option("--quiet", "-q", panel=_RUN, help="Print the path of the run folder only.")
-    ] = False,
+    quiet: Annotated[bool, _option("--quiet", "-q", panel=_RUN, help="Print the path of the run folder only.")] = False,
 ) -> None:
     """Train a net; without arguments simpnet with URFB on handwritten digits.
 

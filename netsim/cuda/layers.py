@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class DeviceWeighted(DeviceLayer):
         self.connections = Connections(layer, images, places, tiled)
         self._straight, self._options, self.D = None, (images, places, tiled), None
         self.W = self.R = self.R_epoch = self.W_mask = self.R_mask = None
-        self.increment = self.increment_R = self._positive = self._more = None
+        self.increment = self.increment_R = self._positive = self._product = self._more = None
 
     def take(self) -> None:
         """The weights and connections of the host."""
@@ -117,6 +117,14 @@ class DeviceWeighted(DeviceLayer):
     def feedback(self, down: Downward, draw: Draw, images: int, R=None) -> None:
         """x_below <- gate * (R delta [+ also]) (eq. 2 with R for the transposed W); ``R`` : in place of the layer's."""
         self.send(self.own, down, images, TOGETHER, R)
+
+    def clipped_feedback(self, down: Downward, images: int, scale: float, R=None) -> None:
+        """x_below <- gate * (clip(scale * R delta, -1, 1) [+ also]) (`netsim.variants`)."""
+        if self._product is None:
+            self._product = empty(down.below.size)
+        self.send(self.own, replace(down, below=self._product, use_also=False, gate=False), images, TOGETHER, R)
+        number, ends = images * int(np.prod(self.layer.below)), (down.use_also, down.gate, down.slope)
+        units.clipped_feedback.over(number, down.below, down.also, self._product, np.float32(scale), *ends)
 
     def send(self, own, down: Downward, images: int, reads: Together, R=None) -> None:
         """The same with the signals ``own``, or several arrays of them; ``reads`` : which of them reach whom."""

@@ -7,7 +7,7 @@ import numpy as np
 from netsim.arrays import check_images
 from netsim.cuda.jit import empty, fetch, upload, within_memory, zeros
 from netsim.cuda.layers import DeviceWeighted, Downward, Draw, make_layer
-from netsim.cuda.units import OUTPUT_ERRORS, clip
+from netsim.cuda.units import OUTPUT_ERRORS
 from netsim.geometry import INPUT, units
 from netsim.network import Network
 
@@ -94,20 +94,21 @@ class DeviceNet:
         """Where the feedback of a layer goes."""
         return self._downs[layer.name]
 
-    def feedback(self, layer, images: int, draw: Draw, by_epoch: bool = False) -> None:
+    def feedback(self, layer, images: int, draw: Draw, by_epoch: bool = False, clip: float | None = None) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2).
 
-        ``by_epoch`` : it comes down through the R of when the epoch began.
+        ``by_epoch`` : it comes down through the R of when the epoch began. ``clip`` : what comes down from a layer
+        whose units have sigma is clipped, so scaled (`netsim.variants`).
         """
-        device = self.at[layer.name]
-        if by_epoch:
-            device.feedback(self.down(layer), draw, images, device.R_epoch)
+        device, down = self.at[layer.name], self.down(layer)
+        if not layer.has_weights:
+            device.feedback(down, draw, images)
+            return
+        R = device.R_epoch if by_epoch else None
+        if clip is None or not layer.saturates:
+            device.feedback(down, draw, images, R)
         else:
-            device.feedback(self.down(layer), draw, images)
-
-    def clip(self, layer, images: int, scale: float) -> None:
-        """signal <- clip(scale * signal, -slope, slope) in a layer (`netsim.variants`)."""
-        clip.over(images * layer.units, self.at[layer.name].own, np.float32(scale), layer.slope)
+            device.clipped_feedback(down, images, clip, R)
 
     def direct_feedback(self, layer, images: int) -> None:
         """The output error, through the layer's own matrix D, REPLACES the units of a hidden layer (DFA)."""

@@ -78,10 +78,7 @@ class CudaTrainer(Trainer):
         if self._circuits is not None:
             self._circuits.feedback(layer, images, draw)
             return
-        self.device_net.feedback(layer, images, draw, self._by_epoch(layer))
-        below = self.net.layers[self.net.layers.index(layer) - 1]
-        if self.variants.feedback_clip is not None and below.saturates:
-            self.device_net.clip(below, images, self.variants.feedback_clip)
+        self.device_net.feedback(layer, images, draw, self._by_epoch(layer), self.variants.feedback_clip)
 
     def _by_epoch(self, layer: Layer) -> bool:
         """Whether a layer's signals come down through its R of when the epoch began."""

@@ -81,10 +81,13 @@ def positive(out, x, size):
 
 
 @kernel
-def clip(signal, scale, slope, size):
-    """signal <- clip(scale * signal, -slope, slope)."""
+def clipped_feedback(below, also, product, scale, use_also, gate, slope, size):
+    """below <- gate * (clip(scale * product, -1, 1) [+ also])."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        signal[i] = min(max(scale * signal[i], -slope), slope)
+        signal = min(max(scale * product[i], -ONE), ONE)
+        if use_also:
+            signal += also[i]
+        below[i] = gated(below[i], signal, slope) if gate else signal
 
 
 @kernel

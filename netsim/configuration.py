@@ -79,6 +79,7 @@ class Configuration(BaseModel):
     connectivity: Annotated[float, Field(gt=0, le=1)] = 1.0
     thin_output: bool = False
     symmetric: bool = False
+    untied_start: _Text = "apart"
     slope: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     pool_anchor: _Text = "center"
     pool_ties: _Text = "first"
@@ -117,7 +118,9 @@ class Configuration(BaseModel):
 
     def network_options(self) -> dict[str, Any]:
         """Keyword options of `netsim.Network`."""
-        names = ("connectivity", "thin_output", "symmetric", "slope", "pool_anchor", "pool_ties")
+        names = (
+            "connectivity", "thin_output", "symmetric", "untied_start", "slope", "pool_anchor", "pool_ties",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def trainer_options(self) -> dict[str, Any]:

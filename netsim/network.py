@@ -11,7 +11,7 @@ import numpy as np
 
 from netsim import architectures, direct, geometry, notation
 from netsim.arrays import check_images, check_weights
-from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest
+from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest, shown
 from netsim.kernels.workers import Workers
 from netsim.layers import Full, Layer, PoolRules, Weighted, make_layer
 from netsim.values import check_number, check_seed, check_whole
@@ -21,6 +21,8 @@ __all__ = ["Network", "check_number", "check_seed", "check_whole", "load"]
 
 #: First words of the random streams that weights and connections are drawn from.
 _WEIGHTS, _CONNECTIONS, _DIRECT = 1, 2, 3
+#: How the filters of untied layers are drawn.
+UNTIED_STARTS = ("apart", "spread")
 
 
 class Network:
@@ -36,6 +38,8 @@ class Network:
     connectivity : fraction of the connections that exist, thinned separately for W and R (section 4: 0.5); the
         output layer is spared unless ``thin_output``
     symmetric : start with R = W (Zipser and Rumelhart 1990)
+    untied_start : filters of untied layers, drawn "apart" at every pixel, or one drawn and "spread" over the map, as
+        in the author's code
     slope : slope of sigma, sigma(h) = min(max(slope * h, -1), 1); 1 in the paper, 0.5 in the author's code
     pool_anchor, pool_ties : rules of the max pools, "center" and "first"; "corner" and "all" in the author's code: see
         `netsim.layers.PoolRules`
@@ -61,6 +65,7 @@ class Network:
         connectivity: float = 1.0,
         thin_output: bool = False,
         symmetric: bool = False,
+        untied_start: str = "apart",
         slope: float = 1.0,
         pool_anchor: str = "center",
         pool_ties: str = "first",
@@ -72,10 +77,14 @@ class Network:
         self.seed = check_seed(seed)
         check_number("connectivity", connectivity, above=0, most=1)
         check_number("slope", slope, above=0)
+        if not isinstance(untied_start, str) or untied_start not in UNTIED_STARTS:
+            near = nearest(str(untied_start)[:40], UNTIED_STARTS)
+            raise OptionError(f"untied_start is {shown(untied_start)}{near}")
         self.options: dict[str, Any] = {
             "connectivity": float(connectivity),
             "thin_output": bool(thin_output),
             "symmetric": bool(symmetric),
+            "untied_start": untied_start,
             "slope": float(slope),
             "pool_anchor": pool_anchor,
             "pool_ties": pool_ties,
@@ -96,8 +105,9 @@ class Network:
         for number, layer in enumerate(self.layers):
             if not isinstance(layer, Weighted):
                 continue
+            spread = layer.kind == "untied" and self.options["untied_start"] == "spread"
             for which, weights in enumerate((layer.W, layer.R)):
-                weights[...] = self._uniform(weights.shape, _WEIGHTS, number, which)
+                weights[...] = self._uniform(weights.shape[2:] if spread else weights.shape, _WEIGHTS, number, which)
                 weights *= np.float32(2 * layer.limit)
                 weights -= np.float32(layer.limit)
             if self.options["symmetric"]:

@@ -6,6 +6,7 @@ option             paper                   author
 slope              1                       0.5
 feedback_through   old                     updated
 untied_feedback    current                 epoch
+untied_start       apart                   spread
 pool_anchor        center                  corner
 pool_ties          first                   all
 drop               batch                   sample
@@ -28,6 +29,7 @@ _PAPER: dict[str, object] = {
     "slope": 1.0,
     "feedback_through": "old",
     "untied_feedback": "current",
+    "untied_start": "apart",
     "pool_anchor": "center",
     "pool_ties": "first",
     "drop": "batch",
@@ -42,6 +44,7 @@ PRESETS: dict[str, dict[str, object]] = {
         "slope": 0.5,
         "feedback_through": "updated",
         "untied_feedback": "epoch",
+        "untied_start": "spread",
         "pool_anchor": "corner",
         "pool_ties": "all",
         "drop": "sample",

@@ -76,7 +76,7 @@ _EVERYWHERE = {
 _SETS = {
     "variants": {
         "pool_anchor": "corner", "pool_ties": "all", "feedback_through": "updated", "untied_feedback": "epoch",
-        "feedback_input": "positive", "feedback_clip": 5.0,
+        "untied_start": "spread", "feedback_input": "positive", "feedback_clip": 5.0,
     },
     "event times": {"schedule": "desynchronised:0.9", "engine": "batched", "streams": 2},
 }  # fmt: skip

@@ -28,7 +28,11 @@ EACH = {
 
 def network(options):
     """A net with many saturated units below its pool, so that some of a window tie; the options left for a trainer."""
-    its = {name: options[name] for name in ("pool_anchor", "pool_ties", "slope", "thin_output") if name in options}
+    its = {
+        name: options[name]
+        for name in ("pool_anchor", "pool_ties", "slope", "thin_output", "untied_start")
+        if name in options
+    }
     net = netsim.Network(NET, SHAPE, CLASSES, seed=3, **its)
     net["conv1"].W = np.float32(np.round(4 * net["conv1"].W))
     return net, {name: value for name, value in options.items() if name not in its}

@@ -60,7 +60,7 @@ def test_what_a_network_tells():
     assert net.architecture == "conv 4 3x3; maxpool 2; untied 3 2x2; drop .5; full 6; output"
     assert (net.input_shape, net.classes, net.seed) == (SHAPE, CLASSES, 5)
     options = dict(connectivity=0.5, thin_output=True, symmetric=False, slope=0.5)
-    assert net.options == dict(**options, pool_anchor="center", pool_ties="first")
+    assert net.options == dict(**options, untied_start="apart", pool_anchor="center", pool_ties="first")
     names = ["conv1", "maxpool1", "untied1", "drop1", "full1", "output"]
     assert [layer.name for layer in net.layers] == names
     assert [layer.kind for layer in net.layers] == ["conv", "maxpool", "untied", "drop", "full", "output"]

@@ -151,6 +151,28 @@ def test_a_net_without_untied_layers_knows_no_difference():
     assert all(np.array_equal(signals[1][name], signal) for name, signal in signals[0].items())
 
 
+# --------------------------------------------------------------------------------------- untied start
+def test_an_untied_start_is_one_filter_at_every_pixel_thinned_apart():
+    options = dict(seed=4, symmetric=False)
+    apart, spread, thin = (
+        netsim.Network("conv 2 2x2; untied 3 3x3; untied 2 2x2; full 9; output", SHAPE, CLASSES, **options, **more)
+        for more in ({}, {"untied_start": "spread"}, {"untied_start": "spread", "connectivity": 0.5})
+    )
+    for name in ("untied1", "untied2"):
+        for side in ("W", "R"):
+            weights = getattr(spread[name], side)
+            filters = weights[0, 0]
+            assert np.array_equal(weights, np.broadcast_to(filters, weights.shape)) and np.unique(filters).size > 10
+            assert 0.8 < np.abs(filters).max() / spread[name].limit <= 1
+            mask, kept = getattr(thin[name], f"{side}_mask"), getattr(thin[name], side)
+            np.testing.assert_array_equal(kept, np.where(mask, weights, 0))
+            assert not np.array_equal(mask[0, 0], mask[1, 1]) and 0.4 < mask.mean() < 0.6
+        assert not np.array_equal(spread[name].W, spread[name].R)
+        assert not np.array_equal(apart[name].W[0, 0], apart[name].W[1, 1])
+    for name in ("conv1", "full1", "output"):
+        np.testing.assert_array_equal(spread[name].W, apart[name].W)
+
+
 # ----------------------------------------------------------------------------- positive input, clip, pools
 def test_r_learns_from_the_positive_part_of_x_alone():
     case = Case("full 9; output", (2, 2, 2), batch=5)
@@ -267,7 +289,7 @@ def test_presets_from_the_command_line(data, capsys):
         "plain": [], "paper": ["--preset", "paper", "--drop", "sample", "--no-thin-output"],
         "author": ["--preset", "author"],
         "by hand": ["--slope", ".5", "--feedback-through", "updated", "--untied-feedback", "epoch", "--pool-anchor",
-                    "corner", "--pool-ties", "all"],
+                    "corner", "--pool-ties", "all", "--untied-start", "spread"],
         "letter": ["--preset", "paper"],
     }.items():  # fmt: skip
         assert run([*arguments, name, *options]) == 0
@@ -324,6 +346,7 @@ def test_what_is_wrong_gets_one_line(options, words):
 @pytest.mark.parametrize(("options", "words"), [
     (dict(pool_anchor="centre"), "pool_anchor is 'centre' (did you mean 'center'?)"),
     (dict(pool_ties="al"), "pool_ties is 'al' (did you mean 'all'?)"), (dict(pool_ties=None), "pool_ties is None"),
+    (dict(untied_start="spred"), "untied_start is 'spred' (did you mean 'spread'?)"),
 ])  # fmt: skip
 def test_bad_pool_rules(options, words):
     with pytest.raises(OptionError) as caught:

@@ -18,7 +18,7 @@ OPTION_NAMES = {
     "decay": "--decay", "drop": "--drop", "connectivity": "--connectivity", "thin_output": "--thin-output",
     "feedback_through": "--feedback-through", "untied_feedback": "--untied-feedback",
     "feedback_input": "--feedback-input", "feedback_clip": "--feedback-clip", "pool_anchor": "--pool-anchor",
-    "pool_ties": "--pool-ties",
+    "pool_ties": "--pool-ties", "untied_start": "--untied-start",
     "symmetric": "--symmetric-init", "slope": "--slope", "frozen": "--freeze", "circuits": "--circuits",
     "schedule": "--schedule", "stream": "--stream", "engine": "--engine", "streams": "--streams",
     "source": "--from", "seed": "--seed", "threads": "--threads", "device": "--device",

@@ -116,6 +116,12 @@ def train(
         str | None,
         _option("--untied-feedback", metavar="R", panel=_VARIANTS, help="R of untied layers: current, or epoch."),
     ] = None,
+    untied_start: Annotated[
+        str | None,
+        _option(
+            "--untied-start", metavar="S", panel=_VARIANTS, help="Untied filters drawn: apart, or one that is spread."
+        ),
+    ] = None,
     feedback_input: Annotated[
         str | None,
         _option("--feedback-input", metavar="X", panel=_VARIANTS, help="R learns from x, or from its positive part."),

@@ -40,7 +40,8 @@ _Names = Annotated[
 class Source(BaseModel):
     """Where the first weights of a run come from, when not drawn: see `netsim.inheritance`.
 
-    run: its folder. checkpoint: "best" or "last". sha256: of that file. untie, reinit: layers, by their names there.
+    run: its folder. checkpoint: "best" or "last". sha256: of that file. epoch: how many that run had behind it then.
+    untie, reinit: layers, by their names there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -48,6 +49,7 @@ class Source(BaseModel):
     run: _Text
     checkpoint: Literal["best", "last"] = "best"
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    epoch: Annotated[int, Field(ge=0, le=_LARGEST)] | None = None
     untie: _Names = ()
     reinit: _Names = ()
 
@@ -141,7 +143,7 @@ class Configuration(BaseModel):
         """
         spare = dict.fromkeys(("epochs", "threads", "device", "data", "data_dir", "name", "resolved", "versions"), True)
         decay = protocols.find(self.protocol).decay if self.decay is None else self.decay
-        return {**self.model_dump(mode="json", exclude={**spare, "source": {"run"}}), "decay": decay}
+        return {**self.model_dump(mode="json", exclude={**spare, "source": {"run", "epoch"}}), "decay": decay}
 
     @classmethod
     def as_decided(cls, before: dict[str, Any]) -> dict[str, Any]:

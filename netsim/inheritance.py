@@ -6,6 +6,11 @@
 Names of layers are those of the source's net. In the new net an untied layer is called ``untied1``, ..., and the
 convolutions that are left count anew. A layer takes W, R and connections over, unless it is drawn anew from the new
 run's seed; the filters of an untied layer are at first copies of the tied one, at every location.
+
+Options of the new run that say how weights begin hold for the layers that are taken over, too. ``connectivity``, where
+it is another than the source's: a layer that had all its connections is thinned, one that gets all of them has the
+missing ones back as 0. ``symmetric``: R = W. And where R was a function of W (bp, sign-symmetry), but now has a life of
+its own, R is drawn anew.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netsim import architectures, notation
+from netsim import architectures, notation, protocols
 from netsim import configuration as configurations
 from netsim.configuration import Source
 from netsim.errors import NetsimError, OptionError, RunError, UnknownNameError, nearest
@@ -34,8 +39,8 @@ CHECKPOINTS = ("best", "last")
 
 #: Kinds of layers that have weights.
 _WEIGHTED = ("conv", "untied", "full", "output")
-#: What a layer takes over, where the source has it.
-_TIED, _UNITS = ("W", "R", "W_mask", "R_mask"), ("D",)
+#: What a layer takes over, where the source has it: by connection, and by unit.
+_BY_CONNECTION, _BY_UNIT = ("W", "R", "W_mask", "R_mask"), ("D",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,8 @@ def descend(
     freeze: str | Iterable[str] = (),
     reinit: str | Iterable[str] = (),
 ) -> Descent:
-    """Plan a new net. ``untie`` : names of convolutions, or "all" that are not frozen; ``freeze`` : names;
-    ``reinit`` : names, "rest" (neither untied nor frozen) or "all" (not frozen).
+    """Plan a new net. ``untie`` : names of convolutions, and "all" that are not frozen; ``freeze`` : names;
+    ``reinit`` : names, "rest" (neither untied nor frozen) and "all" (not frozen).
 
     Raises UnknownNameError for a layer that the source does not have, OptionError for one of the wrong kind, or one
     that is frozen and drawn anew.
@@ -68,18 +73,13 @@ def descend(
     specs = architectures.resolve(architecture)
     kinds = dict(zip(notation.names(specs), (spec.kind for spec in specs), strict=True))
     weighted = [name for name, kind in kinds.items() if kind in _WEIGHTED]
-    frozen = _listed("--freeze", freeze, kinds, _WEIGHTED)
-    if untie in ("all", ["all"], ("all",)):
-        untied = tuple(name for name in weighted if kinds[name] == "conv" and name not in frozen)
-        if not untied:
-            raise OptionError("--untie all: no convolution is left that is not frozen")
-    else:
-        untied = _listed("--untie", untie, kinds, ("conv",))
-    words = {"rest": (*untied, *frozen), "all": frozen}
-    if len(word := _names(reinit)) == 1 and word[0] in words:
-        anew = tuple(name for name in weighted if name not in words[word[0]])
-    else:
-        anew = _listed("--reinit", reinit, kinds, _WEIGHTED, ("rest", "all"))
+    frozen = _listed("--freeze", freeze, kinds, _WEIGHTED, {})
+    left = [name for name in weighted if name not in frozen]
+    untied = _listed("--untie", untie, kinds, ("conv",), {"all": [name for name in left if kinds[name] == "conv"]})
+    if not untied and "all" in _names(untie):
+        raise OptionError("--untie all: no convolution is left that is not frozen")
+    words = {"rest": [name for name in left if name not in untied], "all": left}
+    anew = _listed("--reinit", reinit, kinds, _WEIGHTED, words)
     for name in anew:
         if name in frozen:
             raise OptionError(f"--reinit {name}: --freeze keeps that layer as it is")
@@ -102,18 +102,24 @@ def _listed(
     names: str | Iterable[str],
     kinds: Mapping[str, str],
     wanted: tuple[str, ...],
-    words: tuple[str, ...] = (),
+    words: Mapping[str, list[str]],
 ) -> tuple[str, ...]:
-    """The names, each once, in the order of the net, after the check that they are layers of the wanted kinds."""
+    """The names, each once, in the order of the net, after the check that they are layers of the wanted kinds.
+
+    ``words`` : what stands for several of them.
+    """
     names = _names(names)
     fit = [name for name, kind in kinds.items() if kind in wanted]
+    meant = {name for word in names if word in words for name in words[word]}
     for name in names:
+        if name in words:
+            continue
         if name not in kinds:
             raise UnknownNameError(f"{option}: no layer {str(name)[:40]!r}{nearest(str(name)[:40], [*fit, *words])}")
         if kinds[name] not in wanted:
             what = "is no convolution" if wanted == ("conv",) else "has no weights"
             raise OptionError(f"{option}: {name} {what}; there are {', '.join(fit) or 'none'}")
-    return tuple(name for name in kinds if name in names)
+    return tuple(name for name in kinds if name in names or name in meant)
 
 
 def settings(
@@ -126,7 +132,8 @@ def settings(
 ) -> dict[str, object]:
     """Values for `netsim.configuration.build`: the options of `run`, with a net and a [source] of its own.
 
-    Arguments as for `descend`. Raises RunError where the run or its checkpoint cannot be read.
+    All options but ``symmetric``: that run began with R = W, which says nothing of this one. Arguments as for
+    `descend`. Raises RunError where the run or its checkpoint cannot be read.
     """
     run = run if isinstance(run, Run) else find(run)
     source = str(run.configuration_path)
@@ -135,9 +142,9 @@ def settings(
     path = checkpoint_path(run, checkpoint)
     if not path.exists():
         raise RunError(f"{run.path} has no {checkpoint} weights yet: there is no {path.name} in it")
-    network = checkpoints.load(path).network
-    descent = descend(_architecture(network, path), untie, freeze, reinit)
-    for information in ("resolved", "versions", "name", "source", "frozen"):
+    saved = checkpoints.load(path)
+    descent = descend(_architecture(saved.network, path), untie, freeze, reinit)
+    for information in ("resolved", "versions", "name", "source", "frozen", "symmetric"):
         values.pop(information, None)
     if old.name is not None:
         values["name"] = f"{old.name[:53]}-untied" if descent.untied else old.name
@@ -147,6 +154,7 @@ def settings(
         "run": str(run.path.absolute()),
         "checkpoint": checkpoint,
         "sha256": digest(path),
+        "epoch": saved.position["epoch"],
         "untie": list(descent.untied),
         "reinit": list(descent.anew),
     }
@@ -166,10 +174,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def inherit(network: Network, source: Source) -> str:
+def inherit(network: Network, source: Source, protocol: str = "urfb") -> str:
     """Give `network`, as its seed drew it, the weights that it takes over; return one line that says what was done.
 
-    Raises RunError where the source's checkpoint is gone, damaged or another one, or does not fit this net.
+    ``protocol`` : of the new run. Raises RunError where the source's checkpoint is gone, damaged or another one, or
+    does not fit this net; OptionError for a connectivity that thinned layers cannot get.
     """
     path = checkpoint_path(Run(source.run), source.checkpoint)
     if digest(path) != source.sha256:
@@ -177,26 +186,65 @@ def inherit(network: Network, source: Source) -> str:
     if {"rest", "all"} & {*source.untie, *source.reinit}:
         raise OptionError("untie and reinit of a source are names of its layers, without 'rest' and 'all'")
     saved = checkpoints.load(path)
+    if source.epoch not in (None, saved.position["epoch"]):
+        raise RunError(f"{path} holds the weights of epoch {saved.position['epoch']}, not {source.epoch}")
     _check_data(saved, network, path)
     descent = descend(_architecture(saved.network, path), source.untie, (), source.reinit)
     if descent.specs != network.specs:
         raise RunError(f"{path} holds weights of another net: {notation.render(descent.specs)}")
     state = network.state()
     taken = [name for name in descent.names if f"{name}.W" in saved.weights and name not in descent.anew]
+    followed = protocols.find(saved.position["configuration"]["protocol"])
+    own_R = protocols.find(protocol).derives_R or not followed.derives_R
+    had, has = (options["connectivity"] for options in (saved.network["options"], network.options))
+    thinned, filled = [], []
     for name in taken:
         layer = network[descent.names[name]]
-        for which in (*_TIED, *_UNITS):
-            state.pop(f"{layer.name}.{which}", None)
-            weights = saved.weights.get(f"{name}.{which}")
-            if weights is not None:
-                if name in descent.untied and which in _TIED:
-                    weights = np.broadcast_to(weights, layer.weights_shape)
-                state[f"{layer.name}.{which}"] = weights
+        old, new = {}, {}
+        for which in (*_BY_CONNECTION, *_BY_UNIT):
+            old[which] = saved.weights.get(f"{name}.{which}")
+            new[which] = state.pop(f"{layer.name}.{which}", None)
+            if name in descent.untied and which in _BY_CONNECTION and old[which] is not None:
+                old[which] = np.broadcast_to(old[which], layer.weights_shape)
+        were, are = (weights["W_mask"] is not None for weights in (old, new))
+        if were and are and had != has:
+            raise OptionError(
+                f"connectivity is {has:g}, but {name} of {path} has {had:g} of its connections: give {had:g}, "
+                "or 1 for all of them"
+            )
+        if were != are:
+            (filled if were else thinned).append(name)
+        begins = _beginning(old, new, own_R, network.options["symmetric"])
+        state.update({f"{layer.name}.{which}": array for which, array in begins.items() if array is not None})
     try:
         network.restore(state)
     except NetsimError as error:
         raise RunError(f"{path}: its weights do not fit: {error}") from error
-    return _told(source, saved, descent, taken)
+    changes = [f"{what}: {', '.join(of)}" for what, of in (("thinned", thinned), ("all connections", filled)) if of]
+    if network.options["symmetric"]:
+        changes.append("R = W")
+    elif not own_R:
+        changes.append(f"R drawn anew, since under {followed.name} it was a function of W")
+    return _told(source, saved, descent, taken, changes)
+
+
+def _beginning(old: dict, new: dict, own_R: bool, symmetric: bool) -> dict[str, np.ndarray | None]:
+    """W, R, their connections and D that a layer begins with.
+
+    ``old`` : of the source; ``new`` : as drawn. ``own_R`` : R of the source goes on, else the one drawn does.
+    """
+    begins = dict(old)
+    if not own_R:
+        begins["R"], begins["R_mask"] = new["R"], new["R_mask"]
+    if symmetric:
+        begins["R"] = old["W"]
+    for side in ("W", "R"):
+        mask = f"{side}_mask"
+        if new[mask] is None or old[mask] is None:  # all connections from now on, or a first thinning
+            begins[mask] = new[mask]
+        if begins[mask] is not None:
+            begins[side] = begins[side] * (begins[mask] != 0)
+    return begins
 
 
 def _architecture(network: Mapping, path: Path) -> str:
@@ -217,11 +265,11 @@ def _check_data(saved: Checkpoint, network: Network, path: Path) -> None:
         )
 
 
-def _told(source: Source, saved: Checkpoint, descent: Descent, taken: list[str]) -> str:
+def _told(source: Source, saved: Checkpoint, descent: Descent, taken: list[str], changes: list[str]) -> str:
     untied = [f"{name} untied as {descent.names[name]}" for name in descent.untied]
     kept = [name for name in taken if name not in descent.untied]
     parts = [*untied, f"taken over: {', '.join(kept) or 'no other layer'}"]
     if descent.anew:
         parts.append(f"drawn anew: {', '.join(descent.anew)}")
-    epoch = saved.position.get("epoch")
-    return f"from the {source.checkpoint} weights (epoch {epoch}) of {source.run}: {'; '.join(parts)}"
+    told = "; ".join([*parts, *changes])
+    return f"from the {source.checkpoint} weights (epoch {saved.position['epoch']}) of {source.run}: {told}"

@@ -282,8 +282,9 @@ def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) ->
     checkpoint = run.restore(lambda text: on_event(Notice(text)))
     if checkpoint is None:
         position, history = Position(), History()
-        if prepared.configuration.source is not None:
-            on_event(Notice(inheritance.inherit(prepared.network, prepared.configuration.source)))
+        source, protocol = prepared.configuration.source, prepared.configuration.protocol
+        if source is not None:
+            on_event(Notice(inheritance.inherit(prepared.network, source, protocol)))
             run.save(_checkpoint(prepared, position, history, run))
         return position, history, {}
     facts = checkpoint.position

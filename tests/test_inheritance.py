@@ -125,6 +125,7 @@ def test_from_the_command_line_repeated_and_resumed_without_the_source(tied, cap
     assert written["source"] == {
         "run": os.path.abspath("tied2/run"), "checkpoint": "best", "untie": ["conv2", "conv3"],
         "reinit": ["full1", "output"], "sha256": hashlib.sha256(best.read_bytes()).hexdigest(),
+        "epoch": runs.checkpoints.load(best).position["epoch"],
     }  # fmt: skip
     assert (written["frozen"], written["step_size"], written["batch"]) == (["conv1"], 0.05, 8)
     whole = small_runs.bits_of("whole")
@@ -258,3 +259,141 @@ def test_a_source_table_that_is_wrong(tied, table, words):
     with pytest.raises((OptionError, RunError), match=words):
         prepared = preparation.prepare(configuration.build(configuration.parse(text), names={"source": "--from"}))
         inheritance.inherit(prepared.network, prepared.configuration.source)
+
+
+# ------------------------------------------------------------------- options that say how weights begin
+def begun(folder: str = "tied", options: dict | None = None, **layers) -> tuple[netsim.Network, str]:
+    """(net that a new run begins with, the line that says so); `options` of the new run."""
+    values = {**inheritance.settings(folder, **layers), **(options or {})}
+    prepared = preparation.prepare(configuration.build(values))
+    c = prepared.configuration
+    told = inheritance.inherit(prepared.network, c.source, c.protocol)
+    state = prepared.network.state()
+    inheritance.inherit(prepared.network, c.source, c.protocol)  # once more changes nothing
+    assert all(np.array_equal(array, state[name]) for name, array in prepared.network.state().items())
+    return prepared.network, told
+
+
+def test_connections_of_layers_taken_over_are_thinned(tied):
+    source = network_of("tied")
+    for protocol in ("urfb", "frfb", "bp"):
+        net, told = begun(options={"connectivity": 0.5, "protocol": protocol}, untie=["conv2"], freeze="conv1")
+        assert "; thinned: conv1, conv2, conv3, full1" in told
+        fresh = netsim.Network(net.architecture, (6, 6, 1), 3, seed=5, connectivity=0.5)
+        for name, old in {"conv1": "conv1", "untied1": "conv2", "conv2": "conv3", "full1": "full1"}.items():
+            for side in ("W",) if protocol == "bp" else ("W", "R"):
+                mask, weights = getattr(net[name], f"{side}_mask"), getattr(source[old], side)
+                assert np.array_equal(mask, getattr(fresh[name], f"{side}_mask")) and 0.2 < mask.mean() < 0.8
+                np.testing.assert_array_equal(getattr(net[name], side), weights * mask)
+        assert np.ptp(net["untied1"].W_mask.mean(axis=(0, 1))) > 0  # every location by itself
+        np.testing.assert_array_equal(net["output"].W, source["output"].W)
+        thinned, _ = begun(options={"connectivity": 0.5, "thin_output": True, "protocol": protocol})
+        assert 0.2 < thinned["output"].W_mask.mean() < 0.8
+        netsim.Trainer(net, protocol).step(images(), np.array([0, 1, 2, 0, 1]))
+        assert not net["full1"].W[~net["full1"].W_mask].any() and net["full1"].W.any()
+
+
+def test_connections_that_were_missing_come_back_as_0_and_others_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = small_runs.write_data(tmp_path / "small.npz")
+    small_runs.start(Path("tied"), data, net=NET, connectivity=0.6, thin_output=True, epochs=1)
+    source = network_of("tied")
+    assert (source["conv2"].W == 0).any()
+    net, told = begun(options={"connectivity": 1.0}, untie=["conv2"])
+    assert told.endswith("; all connections: conv1, conv2, conv3, full1, output")
+    assert all(layer.W_mask is None and layer.R_mask is None for layer in net.weighted)
+    np.testing.assert_array_equal(net.scores(images()), source.scores(images()))
+    with pytest.raises(OptionError, match=r"connectivity is 0\.3, but conv1 of .* has 0\.6 of its connections: give"):
+        begun(options={"connectivity": 0.3})
+    net, _ = begun(options={"connectivity": 0.3}, reinit="all")
+    assert 0.1 < net["full1"].W_mask.mean() < 0.5
+    net, _ = begun(options={"thin_output": False})
+    assert net["output"].W_mask is None and net["full1"].W_mask is not None
+
+
+def test_a_symmetric_start_of_what_is_taken_over(tied):
+    for protocol in ("urfb", "frfb", "kolen-pollack"):
+        net, told = begun(options={"symmetric": True, "protocol": protocol}, untie=["conv2"], reinit=["full1"])
+        assert told.endswith("; R = W")
+        assert all(np.array_equal(layer.W, layer.R) for layer in net.weighted)
+        np.testing.assert_array_equal(net["conv1"].W, network_of("tied")["conv1"].W)
+    net, _ = begun(options={"symmetric": True, "connectivity": 0.5})
+    layer, W = net["full1"], network_of("tied")["full1"].W
+    assert not np.array_equal(layer.R_mask, layer.W_mask)
+    np.testing.assert_array_equal(layer.R, W * layer.R_mask)
+
+
+def test_a_symmetric_start_is_not_inherited(tied):
+    small_runs.start(Path("symmetric"), tied, net=NET, symmetric=True, protocol="frfb")
+    source = network_of("symmetric")
+    assert not np.array_equal(source["full1"].W, source["full1"].R)
+    net, told = begun("symmetric")
+    assert "R = W" not in told and not net.options["symmetric"]
+    np.testing.assert_array_equal(net["full1"].R, source["full1"].R)
+    assert np.array_equal(begun("symmetric", {"symmetric": True})[0]["full1"].R, source["full1"].W)
+
+
+@pytest.mark.parametrize("before", ["bp", "sign-symmetry"])
+def test_r_that_was_a_function_of_w_is_drawn_anew(tied, before):
+    small_runs.start(Path("source"), tied, net=NET, protocol=before, epochs=1, connectivity=0.6)
+    source = network_of("source")
+    for protocol in ("urfb", "frfb", "kolen-pollack"):
+        net, told = begun("source", {"protocol": protocol}, untie=["conv2"])
+        assert told.endswith(f"; R drawn anew, since under {before} it was a function of W")
+        fresh = netsim.Network(net.architecture, (6, 6, 1), 3, seed=5, connectivity=0.6)
+        for layer in net.weighted:
+            np.testing.assert_array_equal(layer.R, fresh[layer.name].R)
+            assert abs(np.corrcoef(layer.W.ravel(), layer.R.ravel())[0, 1]) < 0.5
+        np.testing.assert_array_equal(net["full1"].W, source["full1"].W)
+    for protocol in ("bp", "sign-symmetry"):
+        net, told = begun("source", {"protocol": protocol})
+        assert "R drawn anew" not in told
+    net, told = begun("source", {"protocol": "urfb", "symmetric": True})
+    assert told.endswith("; R = W") and np.array_equal(net["output"].W, net["output"].R)
+
+
+def test_the_run_says_what_it_began_with_and_learns_with_it(tied, capsys):
+    """run.toml, the checkpoint before the first batch, and what is learned."""
+    small_runs.start(Path("source"), tied, net=NET, protocol="bp", epochs=2)
+    arguments = ["train", "--from", "source", "--protocol", "urfb", "--connectivity", ".5", "--quiet", "--out"]
+    assert run([*arguments, "new"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "full1; R drawn anew, since under bp it was a function of W" in said
+    written = configuration.read("new/run.toml")
+    assert (written["connectivity"], written["protocol"], written["source"]["epoch"]) == (0.5, "urfb", 2)
+    learned = network_of("new", "last")
+    assert 0.3 < (learned["full1"].W != 0).mean() < 0.7
+    assert all(record["correlation"]["full1"] < 0.9 for record in runs.find("new").metrics())
+    assert run(["train", "--config", "new/run.toml", "--quiet", "--out", "again"]) == 0
+    assert small_runs.bits_of("again") == small_runs.bits_of("new")
+
+
+def test_an_epoch_that_is_not_that_of_the_weights_is_refused(tied):
+    values = inheritance.settings("tied", "last")
+    assert values["source"]["epoch"] == 3
+    prepared = preparation.prepare(configuration.build({**values, "source": {**values["source"], "epoch": 2}}))
+    with pytest.raises(RunError, match=r"last\.safetensors holds the weights of epoch 3, not 2"):
+        inheritance.inherit(prepared.network, prepared.configuration.source)
+    older = {key: value for key, value in values["source"].items() if key != "epoch"}
+    prepared = preparation.prepare(configuration.build({**values, "source": older}))
+    inheritance.inherit(prepared.network, prepared.configuration.source)
+
+
+def test_words_and_names_of_layers_go_together(tied):
+    text = "conv 4 3x3; conv 4 3x3; sum; full 4; output"
+    plan = inheritance.descend(text, ["conv2"], "conv1", ["conv2", "rest"])
+    assert plan.anew == ("conv2", "full1", "output")
+    assert inheritance.descend(text, ["conv2", "all"]).untied == ("conv1", "conv2")
+    assert inheritance.descend(text, reinit=["all", "full1"]).anew == ("conv1", "conv2", "full1", "output")
+    with pytest.raises(UnknownNameError, match="did you mean 'rest'"):
+        inheritance.descend(text, reinit=["conv2", "ret"])
+
+
+def test_an_untied_layer_drawn_anew_begins_as_the_run_says(tied):
+    net, _ = begun(options={"untied_start": "spread", "connectivity": 0.5}, untie="all", freeze="conv1", reinit="all")
+    plain, _ = begun(options={"connectivity": 0.5}, untie="all", freeze="conv1", reinit="all")
+    layer, source = net["untied1"], network_of("tied")["conv2"]
+    mask = layer.W_mask
+    sums = np.where(mask, layer.W, 0).sum(axis=(0, 1)) / mask.sum(axis=(0, 1))
+    np.testing.assert_allclose(layer.W, np.where(mask, sums, 0), rtol=1e-5)  # one filter, thinned apart
+    assert not np.allclose(sums, source.W) and not np.array_equal(plain["untied1"].W, layer.W)

@@ -58,10 +58,11 @@ def start(given: dict, preset: str | None, inherited: dict, out: Path | None, co
             values, given = {**values, **options}, {k: v for k, v in given.items() if k != "net"}
     values = configuration.absolute_paths({**values, **given})
     prepared = preparation.prepare(configuration.build(values, names=OPTION_NAMES))
-    if prepared.configuration.source is not None:  # what is wrong with it is told before a folder is made
-        inheritance.inherit(prepared.network, prepared.configuration.source)
-    path = runs.new_path(prepared.configuration.run_name) if out is None else out
-    with runs.create(path, prepared.configuration.to_toml()) as run:
+    c = prepared.configuration
+    if c.source is not None:  # what is wrong with it is told before a folder is made
+        inheritance.inherit(prepared.network, c.source, c.protocol)
+    path = runs.new_path(c.run_name) if out is None else out
+    with runs.create(path, c.to_toml()) as run:
         return _train(prepared, run, quiet, notices, phase)
 
 

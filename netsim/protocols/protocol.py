@@ -32,6 +32,11 @@ class Protocol:
     decay: float = 0.0
     direct: bool = False
 
+    @property
+    def derives_R(self) -> bool:
+        """Whether R is a function of W (see `derived`)."""
+        return type(self).derived is not Protocol.derived
+
     def begin(self, layers: Sequence[Weighted]) -> None:
         """Set the layers' feedback weights up; called before every batch. Here: an array of their own each."""
         for layer in layers:

@@ -17,7 +17,7 @@ from typing import Any
 
 from netsim import notation
 from netsim.errors import DataError, NotationError, OptionError, nearest
-from netsim.notation import Conv, Drop, Full, LayerSpec, Maxpool, Output, Sum
+from netsim.notation import Conv, Drop, Full, LayerSpec, Maxpool, Output, Sum, Untied
 from netsim.parameter_values import OPTIONS, Value, number, training_options, truth, untied_phase
 from netsim.specifications import shown
 
@@ -54,7 +54,8 @@ class ParameterFile:
 
     ``options`` may hold seed, epochs, data, batch, step_size, loss, mu (None: 1/(C-1)), protocol, feedback_rate,
     connectivity, slope, train_images, validation, feedback_clip, feedback_input; and ``untied_phase``, a dict with
-    untie, freeze and reinit (tuples of layer names) and those options that differ in that phase.
+    untie, freeze and reinit (tuples of layer names) and those options that differ in that phase. Where the first phase
+    has no epochs, the second one is the run: ``specs`` and ``options`` are its own, frozen and untied_start with them.
     ``names`` gives the name here of each of the file's layers. ``warnings`` are single lines.
     """
 
@@ -106,9 +107,7 @@ def read(text: str) -> ParameterFile:
                 raise NotationError(f"line {at}: a network has at most {notation.MAX_LAYERS} layers")
             continue
         if len(fields) != 1:
-            raise NotationError(
-                f"line {at}: expected one key:value, or a layer with a name, found {shown(line)}"
-            )
+            raise NotationError(f"line {at}: expected one key:value, or a layer with a name, found {shown(line)}")
         [(key, value)] = fields.items()
         known = (*OPTIONS, *UNUSED, *UNTIED_PHASE)
         if key not in known:
@@ -121,6 +120,12 @@ def read(text: str) -> ParameterFile:
     options = training_options(values, (final.line, final.values["num_units"]), warnings)
     if "sparse" in values:
         options["untied_phase"] = untied_phase(values, names)
+    if options.get("epochs") == 0:
+        specs, names = _untied_phase_alone(specs, names, options, values)
+        warnings.append(
+            "num_epochs is 0: the run is the untied phase, in which each untied filter is drawn once and spread"
+        )
+    elif "untied_phase" in options:
         warnings.append("the untied phase (sparse) is a run of its own, which starts from the first one's weights")
     idle = [key for key in values if key in UNTIED_PHASE] if "sparse" not in values else []
     for key, asks in UNUSED.items():
@@ -132,6 +137,28 @@ def read(text: str) -> ParameterFile:
     if idle:
         warnings.append(f"not used, and without effect as set: {', '.join(sorted(idle))}")
     return ParameterFile(specs, options, names, tuple(warnings))
+
+
+def _untied_phase_alone(
+    specs: tuple[LayerSpec, ...], names: dict[str, str], options: dict[str, Any], values: dict[str, Value]
+) -> tuple[tuple[LayerSpec, ...], dict[str, str]]:
+    """Layers and names of the second phase, where the first has no epochs; `options` become those of the second."""
+    phase, line = options.pop("untied_phase", {}), values["num_epochs"][0]
+    if "epochs" not in phase:
+        missing = "num_epochs_sparse" if "sparse" in values else "an untied phase (sparse)"
+        raise OptionError(f"line {line}: num_epochs is 0, and without {missing} there is nothing to train")
+    untied, frozen = (phase.pop(key, ()) for key in ("untie", "freeze"))
+    phase.pop("reinit", None)  # what nothing has changed yet
+    if "protocol" in phase:
+        options.pop("feedback_rate", None)
+    before = notation.names(specs)
+    specs = tuple(
+        Untied(spec.filters, spec.rows, spec.columns) if name in untied else spec
+        for name, spec in zip(before, specs, strict=True)
+    )
+    after = dict(zip(before, notation.names(specs), strict=True))
+    options.update(phase, frozen=[after[name] for name in frozen], untied_start="spread")
+    return specs, {name: after[ours] for name, ours in names.items()}
 
 
 def _fields(line: str, at: int) -> dict[str, str]:
@@ -151,14 +178,10 @@ def _fields(line: str, at: int) -> dict[str, str]:
 def _layer(fields: dict[str, str], at: int) -> _Layer:
     name = fields.pop("name")
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", name):
-        raise NotationError(
-            f"line {at}: a layer's name has up to 64 letters, digits and _, found {shown(name)}"
-        )
+        raise NotationError(f"line {at}: a layer's name has up to 64 letters, digits and _, found {shown(name)}")
     kind = next((kind for kind in KINDS if kind in name), None)
     if kind is None:
-        raise NotationError(
-            f"line {at}: layer {name!r} is of no known kind; its name contains none of {KINDS}"
-        )
+        raise NotationError(f"line {at}: layer {name!r} is of no known kind; its name contains none of {KINDS}")
     for key in fields:
         if key not in LAYER_KEYS[kind]:
             near = nearest(key[:40], ("name", *LAYER_KEYS[kind]))
@@ -218,9 +241,7 @@ def _check_parents(layer: _Layer, earlier: list[_Layer], fail: Any, warnings: li
     expected = set(known[-len(parents) :])
     if set(layer.parents) != expected or (len(parents) == 2 and len(earlier) < 3):
         before = " and ".join(known[-len(parents) :])
-        raise fail(
-            f"reads {' and '.join(layer.parents)}; the notation can only express {before}, just before it"
-        )
+        raise fail(f"reads {' and '.join(layer.parents)}; the notation can only express {before}, just before it")
 
 
 def _spec(layer: _Layer, fail: Any) -> LayerSpec:
@@ -231,9 +252,7 @@ def _spec(layer: _Layer, fail: Any) -> LayerSpec:
             if linearity == "tanh":
                 raise fail("the final layer is linear here; it cannot have non_linearity:tanh")
         elif linearity != "tanh":
-            raise fail(
-                f"needs non_linearity:tanh (the saturated linearity), found {shown(linearity or 'none')}"
-            )
+            raise fail(f"needs non_linearity:tanh (the saturated linearity), found {shown(linearity or 'none')}")
 
     def value(key: str) -> str:
         if key not in values:

@@ -98,7 +98,7 @@ _COUNT = _integer(1, 10**9)
 #: Key of the file: (option here, conversion of its text).
 OPTIONS: dict[str, tuple[str, Callable[[str, int, str], Any]]] = {
     "seed": ("seed", _SEED),
-    "num_epochs": ("epochs", _COUNT),
+    "num_epochs": ("epochs", _integer(0, 10**9)),
     "data_set": ("data", _data),
     "batch_size": ("batch", _COUNT),
     "step_size": ("step_size", _positive),
@@ -161,7 +161,10 @@ def _variants(options: dict[str, Any], values: dict[str, Value], warnings: list[
 
 
 def untied_phase(values: dict[str, Value], names: dict[str, str]) -> dict[str, Any]:
-    """Options of the second phase, in which tied layers become untied; `names` maps layers to names here."""
+    """Options of the second phase, in which tied layers become untied; `names` maps layers to names here.
+
+    A layer that is drawn anew as it is untied gets one filter, which the author's code spreads over the map.
+    """
     phase: dict[str, Any] = {}
     for key, name in (("sparse", "untie"), ("non_trainable", "freeze"), ("re_randomize", "reinit")):
         if key not in values:
@@ -173,6 +176,8 @@ def untied_phase(values: dict[str, Value], names: dict[str, str]) -> dict[str, A
             if layer not in names or wrong == "a conv layer":
                 raise OptionError(f"line {line}: {key}: {shown(layer)} is not {wrong}{nearest(layer[:40], names)}")
         phase[name] = tuple(names[layer] for layer in listed)
+    if set(phase.get("untie", ())) & set(phase.get("reinit", ())):
+        phase["untied_start"] = "spread"
     for key, name, convert in (
         ("num_epochs_sparse", "epochs", _COUNT),
         ("sparse_batch_size", "batch", _COUNT),
@@ -182,4 +187,7 @@ def untied_phase(values: dict[str, Value], names: dict[str, str]) -> dict[str, A
         if key in values:
             result = convert(key, *values[key])
             phase.update(result if isinstance(result, dict) else {name: result})
+    if "sym" in values and "protocol" in phase:  # R may learn in one phase alone
+        learns = _input("sym", *values["sym"])
+        phase["feedback_input"] = learns if phase["protocol"] == "urfb" else "x"
     return phase

@@ -273,3 +273,13 @@ def test_the_table_of_batches_for_people(capsys):
     assert small_command("--batches", "1,3", "--filters", "2") == 0
     printed = capsys.readouterr().out
     assert printed.count("batch 3") == 2 and "training images/s" in printed and "inference images/s" in printed
+
+
+def test_the_help_names_every_protocol_and_peer(capsys, monkeypatch):
+    from netsim.bench.comparison import PEERS
+    from netsim.protocols import PROTOCOLS
+
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.run(["bench", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{name}" in said for name in (*PROTOCOLS, *PEERS))

@@ -16,6 +16,7 @@ import pytest
 import small_runs
 
 import netsim
+from netsim import configuration
 from netsim.cli import run
 from netsim.cli.train import OPTION_NAMES, stop_on_signals
 from netsim.configuration import Configuration
@@ -144,8 +145,8 @@ def test_the_untied_phase_of_a_parameter_file_is_a_run_that_is_named(data, capsy
     assert run(["train", "two.txt", "--data", data, "--out", "first", "--preset", "author"]) == 0
     captured = capsys.readouterr()
     command = (
-        "netsim train --from first --checkpoint last --untie conv2 --freeze conv1 --reinit conv2,output --epochs 2 "
-        "--batch 4 --step-size 0.05 --protocol frfb --connectivity 1"
+        "netsim train --from first --checkpoint last --untie conv2 --freeze conv1 --reinit conv2,output "
+        "--untied-start spread --epochs 2 --batch 4 --step-size 0.05 --protocol frfb --connectivity 1"
     )
     assert captured.out.splitlines()[-1] == f"  {command}   # the file's untied phase"
     notes = captured.err.splitlines()
@@ -157,6 +158,58 @@ def test_the_untied_phase_of_a_parameter_file_is_a_run_that_is_named(data, capsy
     assert written["net"] == "conv 4 3x3; untied 3 3x3; output" and written["frozen"] == ["conv1"]
     assert (written["protocol"], written["pool_ties"], written["batch"]) == ("frfb", "all", 4)
     np.testing.assert_array_equal(*(netsim.load(f"{n}/last.safetensors")["conv1"].W for n in ("first", "second")))
+
+
+@pytest.mark.parametrize("first, second", [("1.,1.", ".5,1."), (".5,.3", "1.,0."), ("1.,-1.", ".5,1.")])
+@pytest.mark.parametrize("anew", [True, False])
+def test_the_command_for_an_untied_phase_does_what_the_file_says(data, capsys, first, second, anew):
+    Path("two.txt").write_text(
+        "seed:7\nnum_epochs:1\nbatch_size:8\nhinge:True\nsparse:conv1R,\nsym:False\nnon_trainable:conv0R\n"
+        f"force_global_prob:({first})\nsparse_global_prob:({second})\n"
+        + "re_randomize:conv1R\n" * anew + "name:input1\n"
+        "name:conv0R;num_filters:4;filter_size:(3,3);non_linearity:tanh;parent:input1\n"
+        "name:conv1R;num_filters:3;filter_size:(3,3);non_linearity:tanh;parent:conv0R\n"
+        "name:densf;num_units:3;parent:conv1R;final:final\n"
+    )  # fmt: skip
+    assert run(["train", "two.txt", "--data", data, "--out", "first", "--step-size", "0"]) == 0
+    command = capsys.readouterr().out.splitlines()[-1].partition("   #")[0].split()[1:]
+    assert run([*command, "--out", "second", "--quiet"]) == 0
+    before, after = (netsim.load(f"{name}/last.safetensors") for name in ("first", "second"))
+    connectivity, rate = (float(part) for part in second.split(","))
+    written = configuration.read("second/run.toml")
+    assert written["connectivity"] == connectivity and written["protocol"] == ("urfb" if rate else "frfb")
+    layer, filters = after["untied1"], before["conv2"].W
+    kept = np.ones(layer.W.shape, bool) if layer.W_mask is None else layer.W_mask
+    assert (kept.mean() == 1) if connectivity == 1 else (0.3 < kept.mean() < 0.7)
+    mean = np.where(kept, layer.W, 0).sum(axis=(0, 1)) / kept.sum(axis=(0, 1))
+    np.testing.assert_allclose(layer.W, np.where(kept, mean, 0), rtol=1e-4)  # one filter, whose connections are thinned
+    assert anew or np.allclose(mean, filters, rtol=1e-4)
+    assert ("drawn anew: conv2" in capsys.readouterr().err) == anew
+    np.testing.assert_array_equal(after["output"].W, before["output"].W)
+
+
+def test_a_parameter_file_without_epochs_of_the_first_phase(data, capsys):
+    Path("two.txt").write_text(
+        "seed:7\nnum_epochs:0\nbatch_size:8\nhinge:True\nsparse:conv1R,\nnum_epochs_sparse:2\nnon_trainable:conv0R\n"
+        "sparse_step_size:0.01\nname:input1\n"
+        "name:conv0R;num_filters:4;filter_size:(3,3);non_linearity:tanh;parent:input1\n"
+        "name:conv1R;num_filters:3;filter_size:(3,3);non_linearity:tanh;parent:conv0R\n"
+        "name:densf;num_units:3;parent:conv1R;final:final\n"
+    )
+    assert run(["train", "two.txt", "--data", data, "--out", "only"]) == 0
+    captured = capsys.readouterr()
+    assert "num_epochs is 0" in captured.err and "untied phase:" not in captured.err + captured.out
+    written = configuration.read("only/run.toml")
+    assert (written["net"], written["frozen"]) == ("conv 4 3x3; untied 3 3x3; output", ["conv1"])
+    assert (written["epochs"], written["step_size"], written["untied_start"]) == (2, 0.01, "spread")
+    drawn = netsim.Network(written["net"], (6, 6, 1), 3, seed=7, untied_start="spread", slope=0.5)
+    learned = netsim.load("only/last.safetensors")
+    np.testing.assert_array_equal(learned["conv1"].W, drawn["conv1"].W)
+    assert 0 < np.abs(learned["untied1"].W - drawn["untied1"].W).max() < 0.1
+    Path("none.txt").write_text("num_epochs:0\n" + "name:input1\nname:densf;num_units:3;parent:input1;final:final\n")
+    assert run(["train", "none.txt", "--data", data]) == 2
+    assert "line 1: num_epochs is 0, and without an untied phase" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 CALIBRATION = {

@@ -89,12 +89,34 @@ def test_sums_the_untied_phase_and_unused_keys():
     assert file.options["untied_phase"] == {
         "untie": ("conv2", "conv3"), "freeze": ("conv1",), "reinit": ("conv2", "conv3", "full1", "output"),
         "epochs": 1000, "batch": 50, "step_size": 0.05, "protocol": "frfb", "connectivity": 1.0,
+        "untied_start": "spread",
     }  # fmt: skip
+    copies = read(DEEPNET_S.replace("re_randomize:conv0aR,conv2R,", "re_randomize:")).options["untied_phase"]
+    assert copies["reinit"] == ("full1", "output") and "untied_start" not in copies
     assert file.options["slope"] == 0.5  # the code's own value where the file has none
     text = "\n".join(file.warnings)
     assert "shift is not used: random shifts" in text
     assert "without effect as set: debug" in text
     assert "nonlin_scale is not given" in text
+
+
+def test_without_epochs_of_the_first_phase_the_untied_one_is_the_run():
+    text = DEEPNET_S.replace("num_epochs:100\n", "num_epochs:0\n").replace("(.5,1.)", "(.5,.25)")
+    file = read(text)
+    untied = "conv 16 3x3; untied 16 3x3; sum; maxpool 3, stride 3; drop .5; untied 64 3x3; conv 64 3x3"
+    assert notation.render(file.specs).replace("0.5", ".5").startswith(untied)
+    assert "untied_phase" not in file.options and "feedback_rate" not in file.options
+    expected = {
+        "epochs": 1000, "batch": 50, "step_size": 0.05, "protocol": "frfb", "connectivity": 1.0, "frozen": ["conv1"],
+        "untied_start": "spread", "seed": 1,
+    }  # fmt: skip
+    assert {key: file.options[key] for key in expected} == expected
+    assert (file.names["conv0aR"], file.names["conv2aR"], file.names["newdensf"]) == ("untied1", "conv2", "output")
+    assert any(line.startswith("num_epochs is 0: the run is the untied phase") for line in file.warnings)
+    assert not any("a run of its own" in line for line in file.warnings)
+    for gone, missing in (("num_epochs_sparse:1000\n", "num_epochs_sparse"), ("sparse:conv0aR,conv2R,\n", "an untied")):
+        with pytest.raises(OptionError, match=f"line 5: num_epochs is 0, and without {missing}"):
+            read(text.replace(gone, ""))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ def bench(
         list[str] | None,
         typer.Argument(metavar="NET", help="Nets of the paper by name, or notation: simpnet.", show_default=False),
     ] = None,
-    protocol: Annotated[str, typer.Option("--protocol", metavar="P", help="urfb, frfb or bp.")] = "urfb",
+    protocol: Annotated[
+        str,
+        typer.Option("--protocol", metavar="P", help="urfb, frfb, bp, kolen-pollack, sign-symmetry or dfa."),
+    ] = "urfb",
     batch: Annotated[int, typer.Option("--batch", metavar="N", help="Images a batch.")] = 500,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="All cores.", show_default=False)
@@ -50,7 +53,9 @@ def bench(
     ] = None,
     vs: Annotated[
         str | None,
-        typer.Option("--vs", metavar="PEER", help="In turn with torch or one-thread.", show_default=False),
+        typer.Option(
+            "--vs", metavar="PEER", help="In turn with torch, torch-unfold or one-thread.", show_default=False
+        ),
     ] = None,
     pairs: Annotated[int, typer.Option("--pairs", metavar="N", help="Pairs of processes, with --vs.")] = 5,
     table: Annotated[bool, typer.Option("--table", help="The README's nets with --vs, as Markdown.")] = False,

@@ -77,9 +77,12 @@ def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
     for key, names in layers.items():
         if not names:
             raise OptionError(f"--{key} names no layer")
-    return inheritance.settings(
+    values = inheritance.settings(
         inherited["run"], inherited.get("checkpoint", "best"), freeze=given.pop("frozen", ()), **layers
     )
+    if "protocol" in given:  # the rate was that of the other protocol
+        values.pop("feedback_rate", None)
+    return values
 
 
 def resume(path: Path, given: dict, unfit: list[str], out: Path | None, config: Path | None, quiet: bool) -> int:

@@ -20,9 +20,9 @@ import numpy as np
 
 from netsim import configuration, inheritance, preparation, runs, training
 from netsim import data as datasets
-from netsim.cli.train import stop_on_signals
 from netsim.errors import NetsimError, OptionError, nearest
 from netsim.kernels.workers import available
+from netsim.processes import stop_on_signals
 from netsim.training_events import EpochDone
 
 #: Protocols and losses of the paper (figure 5), as keys of run.toml. "50%": half of the connections, W and R apart.

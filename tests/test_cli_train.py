@@ -18,7 +18,7 @@ import small_runs
 import netsim
 from netsim import configuration
 from netsim.cli import run
-from netsim.cli.train import OPTION_NAMES, stop_on_signals
+from netsim.cli.train import OPTION_NAMES
 from netsim.configuration import Configuration
 
 SMALL = [small_runs.NET, "--batch", "8", "--epochs", "3", "--seed", "5"]
@@ -290,17 +290,6 @@ def test_the_progress_bar_of_a_terminal_changes_no_bit(data):
     assert "images/s" in shown
     assert "epoch 3/3" in shown
     assert small_runs.bits_of("bar") == small_runs.bits_of("plain")
-
-
-def test_a_second_interruption_does_not_wait_for_the_batch():
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals() as stop:
-        assert not stop()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_reader_that_goes_away_ends_the_run_and_loses_nothing(data):

@@ -2,9 +2,14 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import small_runs
+from test_processes import SIGNALS, is_alive, until
 
 from netsim import cli
 from netsim.errors import OptionError
@@ -93,6 +98,32 @@ def test_workers_change_nothing(data, tmp_path):
         assert sweep(data, folder, "--sweep", "lag=0,1", "--tag", "20", "--workers", workers) == 0
         found.append((folder / "timing.csv").read_bytes())
     assert found[0] == found[1]
+
+
+@SIGNALS
+def test_a_sweep_that_was_interrupted_says_so_ends_its_workers_and_goes_on(data, tmp_path, number):
+    arguments = [
+        "timing", NET, "--data", data, "--batch", "12", "--validation", "10", "--measured", "16", "--drop", "off",
+        "--sweep", "jitter=0,0.4,0.8", "--workers", "2", "--quiet",
+    ]  # fmt: skip
+    cut, command = tmp_path / "cut", [*small_runs.COMMAND, *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    started = subprocess.Popen(
+        [*command, "--epochs", "30", "--out", str(cut)], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert until(lambda: list((cut / "points").glob("*.json")))
+    workers = [child for child in children(started.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    assert len(workers) == 2
+    started.send_signal(number)
+    _, said = started.communicate(timeout=60)
+    there = len(list((cut / "points").glob("*.json")))
+    assert started.returncode == 130 and not any(map(is_alive, workers))
+    assert said == f"stopped; {there} of 3 points are saved; the same command goes on\n" and there < 3
+    assert not (cut / "timing.csv").exists()
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def test_the_batched_engine_sweeps_too(data, tmp_path):

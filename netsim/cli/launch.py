@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from netsim.errors import OptionError
@@ -113,6 +110,7 @@ def resume(path: Path, given: dict, unfit: list[str], out: Path | None, config: 
 
 def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) -> int:
     from netsim import progress, training
+    from netsim.processes import stop_on_signals
     from netsim.training_events import Notice
 
     c = prepared.configuration
@@ -133,27 +131,6 @@ def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) ->
     command = f"netsim train --resume {progress.quoted(run.path)}"
     print(f"stopped and saved; go on with: {command}", file=sys.stderr)
     return 130
-
-
-@contextmanager
-def stop_on_signals() -> Iterator:
-    """While open, Ctrl-C and SIGTERM set a flag, read by calling what is yielded; a second one interrupts at
-    once.
-    """
-    asked = False
-
-    def ask(number, frame):
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def components(path: Path) -> dict[str, float]:

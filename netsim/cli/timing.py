@@ -80,6 +80,7 @@ def timing(
     from netsim.events.engines import on_device
     from netsim.events.presets import resolve
     from netsim.events.streams import Stream
+    from netsim.processes import INTERRUPTED, interrupt_on_signals
 
     axes = [grid.Axis.parse(text) for text in sweep or ["jitter=0:1:0.25"]]
     base = resolve(schedule)
@@ -110,7 +111,13 @@ def timing(
     )  # fmt: skip
     _refuse_early(points, dataset)
     path = runs.folder(out or Path("timing") / f"{checked.label}-{data.replace(':', '-').replace('/', '-')}")
-    rows = _run(path, points, axes, workers, quiet)
+    try:
+        with interrupt_on_signals():
+            rows = _run(path, points, axes, workers, quiet)
+    except KeyboardInterrupt:
+        there = sum(runs.saved(path, point) is not None for point in points)
+        typer.echo(f"stopped; {there} of {len(points)} points are saved; the same command goes on", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     _write(path, rows, axes, f"{checked.label} on {data}, {stream} stream, {engine} engine, {epochs} epochs")
     if quiet:
         typer.echo(path)

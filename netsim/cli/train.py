@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from netsim.cli import launch
-from netsim.cli.launch import OPTION_NAMES, stop_on_signals
+from netsim.cli.launch import OPTION_NAMES
 from netsim.errors import OptionError
-
-__all__ = ["OPTION_NAMES", "stop_on_signals", "train"]
 
 Net = Annotated[
     str | None,

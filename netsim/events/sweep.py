@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from netsim.errors import RunError
 from netsim.events import measure
 from netsim.events.grid import Point, with_threads
 from netsim.kernels.workers import available
+from netsim.processes import run_tasks
 
 
 def folder(path: Path) -> Path:
@@ -52,7 +51,13 @@ def run(
     all threads; with more, each has one thread. Results are the same. done : told each row.
     """
     rows: dict[str, dict] = {}
-    waiting = []
+    waiting: list[Point] = []
+
+    def measured(number: int, row: dict) -> None:
+        _save(path, waiting[number], row)
+        rows[waiting[number].name] = row
+        done(row)
+
     for point in points:
         row = saved(path, point)
         if row is None:
@@ -60,29 +65,13 @@ def run(
         else:
             rows[point.name] = row
             done(row)
-    workers = min(workers or available(), len(waiting)) if waiting else 0
-    for point, row in _measured(waiting, workers):
-        _save(path, point, row)
-        rows[point.name] = row
-        done(row)
+    workers = min(workers or available(), len(waiting))
+    if workers > 1:
+        run_tasks(measure.run, [with_threads(point, 1) for point in waiting], workers, measured)
+    else:
+        for number, point in enumerate(waiting):
+            measured(number, measure.run(point))
     return [rows[point.name] for point in points]
-
-
-def _measured(waiting: Sequence[Point], workers: int) -> Iterator[tuple[Point, dict]]:
-    if workers <= 1:
-        for point in waiting:
-            yield point, measure.run(point)
-        return
-    # fresh processes: a fork of one that has threads may hang
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = {pool.submit(measure.run, with_threads(point, 1)): point for point in waiting}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def table(rows: Sequence[dict]) -> str:

@@ -73,12 +73,7 @@ def alignment(axes: Axes, results, key: str, layers: list[str]) -> None:
         epochs = np.arange(1, values.shape[1] + 1)
         color = shades(0.92 * number / max(len(layers) - 1, 1))
         axes.plot(epochs, values.mean(axis=0), color=color, marker="o" if len(epochs) == 1 else "", label=layer)
-    if key == "correlation":
-        axes.set_ylim(-0.05, 1.02)
-        axes.set_ylabel("correlation of W and R")
-    else:
-        axes.set_ylim(0, 95)
-        axes.set_ylabel("angle of W and R (degrees)")
+    axes.set_ylabel("correlation of W and R" if key == "correlation" else "angle of W and R (degrees)")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -93,6 +88,9 @@ def alignment_figure(groups: dict, layers: list[str], net: str) -> Figure:
         alignment(column[1], results, "angle_degrees", layers)
         column[0].set_title(f"{net}, {method}")
         column[0].set_xlabel("")
+    correlation, angle = columns[0]  # the others share their limits
+    correlation.set_ylim(min(-0.05, correlation.get_ylim()[0]), 1.02)
+    angle.set_ylim(0, max(95, angle.get_ylim()[1]))
     columns[-1][0].legend(fontsize="small")
     return figure
 

@@ -9,6 +9,7 @@ loss and step are the paper's (batches of 500, step 0.1). Runs are shared with f
 from __future__ import annotations
 
 import experiments
+import figures
 import panels
 from matplotlib.figure import Figure
 
@@ -24,7 +25,7 @@ def main(given: list[str] | None = None) -> None:
     axes = figure.subplots()
     panels.errors_over_epochs(axes, groups)
     axes.set_title("simpnet")
-    experiments.write(options, "fig04_simpnet_curves", figure, results, panels.curves(groups))
+    figures.write(options, figures.name(options, "fig04_simpnet_curves"), figure, results, panels.curves(groups))
 
 
 if __name__ == "__main__":

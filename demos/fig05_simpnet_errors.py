@@ -11,6 +11,7 @@ and R apart. --rules adds three rules that the paper does not have. Bars: valida
 from __future__ import annotations
 
 import experiments
+import figures
 import panels
 from matplotlib.figure import Figure
 
@@ -27,7 +28,7 @@ def main(given: list[str] | None = None) -> None:
     axes = figure.subplots()
     panels.last_errors(axes, groups)
     axes.set_title("simpnet")
-    experiments.write(options, "fig05_simpnet_errors", figure, results, panels.last(groups))
+    figures.write(options, figures.name(options, "fig05_simpnet_errors"), figure, results, panels.last(groups))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import experiments
+import figures
 import panels
 from matplotlib.figure import Figure
 
@@ -21,7 +22,9 @@ NETS = ("deepnet", "deepernet")
 def main(given: list[str] | None = None) -> None:
     arguments = experiments.parser(__doc__, epochs=20)
     arguments.add_argument("--rules", action="store_true", help="add Kolen-Pollack, sign-symmetry and DFA")
-    arguments.add_argument("--deepernet-epochs", type=int, metavar="N", help="epochs of deepernet (as --epochs)")
+    arguments.add_argument(
+        "--deepernet-epochs", type=experiments.count, metavar="N", help="epochs of deepernet (as --epochs)"
+    )
     arguments.add_argument("--net", choices=NETS, help="one of the two nets alone")
     options = experiments.parse(arguments, given)
     nets = [options.net] if options.net else NETS
@@ -40,9 +43,10 @@ def main(given: list[str] | None = None) -> None:
     for axes, net in zip(figure.subplots(1, len(nets), squeeze=False)[0], nets, strict=True):
         groups = experiments.by_method([result for result in results if result.experiment.net == net])
         panels.last_errors(axes, groups)
-        axes.set_title(f"{net}, {len(next(iter(groups.values()))[0].records)} epochs")
+        axes.set_title(net)
         numbers[net] = panels.last(groups)
-    experiments.write(options, "fig06_deep_errors", figure, results, numbers)
+    name = figures.name(options, "fig06_deep_errors", *([options.net] if options.net else []))
+    figures.write(options, name, figure, results, numbers)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ draws the other deep net. Runs are shared with figure 6.
 from __future__ import annotations
 
 import experiments
+import figures
 import panels
 from matplotlib.figure import Figure
 
@@ -26,7 +27,8 @@ def main(given: list[str] | None = None) -> None:
     axes = figure.subplots()
     panels.errors_over_epochs(axes, groups)
     axes.set_title(options.net)
-    experiments.write(options, f"fig07_{options.net}_curves", figure, results, panels.curves(groups))
+    name = figures.name(options, f"fig07_{options.net}_curves")
+    figures.write(options, name, figure, results, panels.curves(groups))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
 """Figure 8: filters of the untied simpnet at four places, and how alike the filters are over space.
 
-    python demos/fig08_filters.py [--quick] [--data-dir DIR] [--epochs N] [--tied-epochs N] [--runs DIR] [--out DIR]
+    python demos/fig08_filters.py [--quick] [--data-dir DIR] [--epochs N] [--tied-epochs N] [--seeds K] [--runs DIR]
+                                  [--out DIR]
 
-Two starts. "apart": every pixel's filters are drawn apart. "copies": the filters of a tied run, the same at every pixel
-(the author's published code spreads one filter over the map, also where it is drawn anew). The number is the mean
-correlation of a filter at one pixel and the same filter at another, over all pairs of pixels: of the weights, and of
-what was learned, their change since the start. Gray is 0; each row has one scale. Runs are shared with figure 9.
+Two starts. "apart": every pixel's filters are drawn apart. "copies": the filters of a tied run, the same at every
+pixel. The number is the mean correlation of a filter at one pixel and the same filter at another, over all pairs of
+pixels: of the weights, and of what was learned, their change since the start; the mean over seeds. The filters shown
+are those of seed 1. All with URFB. Gray is 0; each row has one scale. Runs are shared with figure 9.
 """
 
 from __future__ import annotations
 
 import experiments
+import figures
 import numpy as np
 import untied
 from matplotlib.figure import Figure
@@ -20,29 +22,37 @@ from netsim.likeness import filter_likeness
 
 
 def main(given: list[str] | None = None) -> None:
-    options = experiments.parse(untied.parser(__doc__), given)
+    options = experiments.parse(untied.parser(__doc__, methods=False), given)
     method = {"URFB": experiments.METHODS["URFB"]}
-    planned = [*untied.simpnet(options, method)[1][:1], *untied.simpnet_from_copies(options, method)[:1]]
+    planned = [*untied.simpnet(options, method, "apart")[1], *untied.simpnet_from_copies(options, method)]
     results = [experiments.whole(result) for result in experiments.train(options, planned)]
-    apart, copies = (netsim.load(result.path / "last.safetensors") for result in results)
+    nets = [netsim.load(result.path / "last.safetensors") for result in results]
+    apart, copies = nets[: options.seeds], nets[options.seeds :]
 
-    drawn = netsim.Network(apart.architecture, apart.input_shape, apart.classes, apart.seed)["untied1"].W
-    numbers = {
-        "apart": likeness(apart["untied1"].W),
-        "apart_at_start": likeness(drawn),
-        "apart_learned": likeness(apart["untied1"].W - drawn),
-        "copies": likeness(copies["untied1"].W),
-    }
-    means = {name: found["mean"] for name, found in numbers.items()}
+    numbers = {"seeds": list(range(1, options.seeds + 1)), "apart": [], "apart_at_start": [], "apart_learned": []}
+    for net in apart:
+        W, drawn = (
+            found["untied1"].W for found in (net, netsim.Network(net.specs, net.input_shape, net.classes, net.seed))
+        )
+        numbers["apart"].append(likeness(W))
+        numbers["apart_at_start"].append(likeness(drawn))
+        numbers["apart_learned"].append(likeness(W - drawn))
+    numbers["copies"] = [likeness(net["untied1"].W) for net in copies]
+    means = {name: np.mean([one["mean"] for one in found]) for name, found in numbers.items() if name != "seeds"}
     figure = Figure(figsize=(11, 5.5), layout="constrained")
     left, right = figure.subfigures(1, 2)
     title = (
         f"drawn apart at every pixel\nlikeness {means['apart']:z.3f}; of what was learned {means['apart_learned']:z.3f}"
     )
-    show(left, apart["untied1"].W, title)
-    title = f"at first the same at every pixel\nlikeness {means['copies']:.3f} (1 at the start)"
-    show(right, copies["untied1"].W, title)
-    experiments.write(options, "fig08_filters", figure, results, numbers)
+    show(left, apart[0]["untied1"].W, title)
+    title = f"at first copies of a tied run's filters\nlikeness {means['copies']:.3f} (1 at the start)"
+    show(right, copies[0]["untied1"].W, title)
+    remark = (
+        "URFB; the filters of seed 1."
+        if options.seeds == 1
+        else "URFB; the filters of seed 1, likeness over all seeds."
+    )
+    figures.write(options, figures.name(options, "fig08_filters"), figure, results, numbers, remark)
 
 
 def likeness(W: np.ndarray) -> dict:

@@ -1,16 +1,19 @@
 """Figure 9: the error of simpnet and deepnet_s with tied and with untied filters, for each protocol.
 
-    python demos/fig09_untied_errors.py [--quick] [--net NET] [--data-dir DIR] [--epochs N] [--tied-epochs N]
-                                        [--seeds K] [--runs DIR] [--out DIR]
+    python demos/fig09_untied_errors.py [--quick] [--net NET] [--start apart|spread] [--data-dir DIR] [--epochs N]
+                                        [--tied-epochs N] [--seeds K] [--runs DIR] [--out DIR]
 
 simpnet untied learns from scratch. deepnet_s untied takes the first layer of the tied run, frozen; all else learns from
-scratch (section 4.1). Bars: validation error after the last epoch, tied blue, untied red; black lines: training error
-(over the epoch, units dropped). Runs are shared with figures 4, 5, 8, 10 and 11.
+scratch (section 4.1). "Scratch" is here a filter drawn for every pixel; with --start spread, as in the author's
+published code, one filter that is the same at every pixel at first. Bars: validation error after the last epoch, tied
+blue, untied red; black lines: training error (over the epoch, units dropped). Runs are shared with figures 4, 5, 8, 10
+and 11.
 """
 
 from __future__ import annotations
 
 import experiments
+import figures
 import panels
 import untied
 from matplotlib.figure import Figure
@@ -21,12 +24,13 @@ COLORS = {"tied": "tab:blue", "untied": "tab:red"}
 
 def main(given: list[str] | None = None) -> None:
     arguments = untied.parser(__doc__)
+    untied.add_start(arguments)
     arguments.add_argument("--net", choices=NETS, help="one of the two nets alone")
     options = experiments.parse(arguments, given)
     nets = [options.net] if options.net else NETS
     methods = {name: experiments.METHODS[name] for name in ("BP-H", "URFB", "FRFB")}
     methods = experiments.chosen(options, methods)
-    planned = {net: dict(zip(COLORS, NETS[net](options, methods), strict=True)) for net in nets}
+    planned = {net: dict(zip(COLORS, NETS[net](options, methods, options.start), strict=True)) for net in nets}
     everything = [run for filters in planned.values() for experiment in filters.values() for run in experiment]
     results = {result.experiment.name: result for result in experiments.train(options, everything)}
 
@@ -41,10 +45,11 @@ def main(given: list[str] | None = None) -> None:
                 panels.bar(axes, place + shift, group, color, 0.38, kind if place == 0 else None)
             numbers[net][kind] = panels.last(groups)
         panels.name_bars(axes, list(methods))
-        axes.set_title(net)
+        axes.set_title(f"{net}, untied filters {untied.TITLES[options.start]}")
         axes.legend()
-    name = "_".join(["fig09_untied_errors", *([options.net] if options.net else [])])
-    experiments.write(options, name, figure, list(results.values()), numbers)
+    words = [*([options.net] if options.net else []), *untied.words(options.start)]
+    name = figures.name(options, "fig09_untied_errors", *words)
+    figures.write(options, name, figure, list(results.values()), numbers, untied.REMARKS[options.start])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ deep net. Runs are shared with figures 4 to 7.
 from __future__ import annotations
 
 import experiments
+import figures
 import panels
 
 
@@ -24,7 +25,7 @@ def main(given: list[str] | None = None) -> None:
     layers = list(results[0].records[0]["correlation"])
     figure = panels.alignment_figure(groups, layers, options.net)
     numbers = {method: panels.alignments(found, layers) for method, found in groups.items()}
-    experiments.write(options, f"fig10_{options.net}_alignment", figure, results, numbers)
+    figures.write(options, figures.name(options, f"fig10_{options.net}_alignment"), figure, results, numbers)
 
 
 if __name__ == "__main__":

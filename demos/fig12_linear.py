@@ -11,16 +11,15 @@ Writes fig12_linear.png and fig12_linear.json.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from pathlib import Path
 
+import experiments
+import figures
 import numpy as np
 from matplotlib.figure import Figure
 
 from netsim import linear
-from netsim.errors import NetsimError
 
 STEP_SIZE, START_DEVIATION = 0.003, 0.1
 #: Label -> (epsilon, color); the paper draws FRFB green here.
@@ -67,28 +66,24 @@ def draw(found: list[dict[str, linear.LinearRun]]) -> Figure:
     panels[0, 0].legend(fontsize="small")
     for row in range(layers):
         panels[1 + row, 0].set_ylabel(f"correlation of W{layers - row} and R{layers - row}ᵗ")
-        panels[1 + row, 0].set_ylim(-0.1, 1.05)
+        panels[1 + row, 0].set_ylim(min(-0.1, panels[1 + row, 0].get_ylim()[0]), 1.05)
     for axes in panels.flat:
         axes.grid(alpha=0.3)
     return figure
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(given: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="one run of 300 iterations")
-    parser.add_argument("--seeds", type=int, metavar="N", help="runs (3)")
-    parser.add_argument("--iterations", type=int, metavar="N", help="iterations of each (1000)")
+    parser.add_argument("--seeds", type=experiments.count, metavar="N", help="runs (3)")
+    parser.add_argument("--iterations", type=experiments.count, metavar="N", help="iterations of each (1000)")
     parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="folder of the results (.)")
-    options = parser.parse_args()
+    options = parser.parse_args(given)
+    experiments.check_folder("--out", options.out)
     seeds = options.seeds or (1 if options.quick else 3)
     iterations = options.iterations or (300 if options.quick else 1000)
-    if seeds < 1 or iterations < 1:
-        parser.error("--seeds and --iterations must be 1 or more")
     began = time.perf_counter()
-    try:
-        found = [run(seed, iterations) for seed in range(1, seeds + 1)]
-    except NetsimError as error:
-        sys.exit(f"fig12_linear: error: {error}")
+    found = [run(seed, iterations) for seed in range(1, seeds + 1)]
     seconds = time.perf_counter() - began
     summary = {
         label: {
@@ -110,16 +105,22 @@ def main() -> None:
         }
         for learners in found
     ]
-    numbers = {
-        "figure": "12", "seeds": list(range(1, seeds + 1)), "iterations": iterations, "every": every,
+    content = {
+        "seeds": list(range(1, seeds + 1)), "iterations": iterations, "every": every,
         "sizes": linear.SIZES, "target_deviation": linear.DEVIATION, "start_deviation": START_DEVIATION,
         "step_size": STEP_SIZE, "seconds": round(seconds, 1), "summary": summary, "curves": curves,
     }  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "fig12_linear"
-    draw(found).savefig(path.with_suffix(".png"), dpi=100, metadata={"Software": None})
-    path.with_suffix(".json").write_text(json.dumps(numbers, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"wrote {path}.png and {path}.json")
+    figures.save(options.out / "fig12_linear", draw(found), caption(seeds, iterations, seconds), content, indent=None)
+
+
+def caption(seeds: int, iterations: int, seconds: float) -> str:
+    """What was simulated, and the time it took."""
+    of = "Seed 1" if seeds == 1 else f"Seeds 1 to {seeds}"
+    return (
+        f"{of}, each a random target: layers of {'-'.join(map(str, linear.SIZES))} units, entries of its factors "
+        f"N(0, {linear.DEVIATION:g}²). {iterations:,} iterations, step {STEP_SIZE:g}, in {seconds:.1f} s. "
+        f"BP from W(0), the others from R(0) with entries N(0, {START_DEVIATION:g}²) and W(0) = 0."
+    )
 
 
 def _known(correlation: np.ndarray) -> list[list[float | None]]:
@@ -128,4 +129,4 @@ def _known(correlation: np.ndarray) -> list[list[float | None]]:
 
 
 if __name__ == "__main__":
-    main()
+    experiments.run(main)

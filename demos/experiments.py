@@ -253,7 +253,7 @@ def _check(experiment: Experiment, folder: Path) -> None:
     path = folder / experiment.name
     if not (path / "run.toml").exists():
         if experiment.source:
-            _check_source(experiment, folder)
+            check_weights(experiment.source, folder, "--tied-epochs")
         return
     stands = configuration.build(configuration.parse(runs.find(path).configuration(), str(path)), str(path))
     asked = _asked(experiment)
@@ -270,17 +270,19 @@ def _check(experiment: Experiment, folder: Path) -> None:
         raise OptionError(f"{path} started from {before['run']}, and not anew: choose another --runs")
 
 
-def _check_source(experiment: Experiment, folder: Path) -> None:
-    """Raise `OptionError` if the source's weights after the epochs that are asked for are gone."""
-    source = experiment.source
-    path = folder / source.name
-    if _epochs_done(source, folder) < source.epochs or not runs.find(path).last_path.exists():
+def check_weights(experiment: Experiment, folder: Path, option: str) -> None:
+    """Raise `OptionError` if the weights that the run had after its epochs are gone, since it went on.
+
+    option : what asks for those epochs.
+    """
+    path = folder / experiment.name
+    if _epochs_done(experiment, folder) < experiment.epochs or not runs.find(path).last_path.exists():
         return
     position = checkpoints.load(runs.find(path).last_path).position
-    if (position["epoch"], position["batch"]) > (source.epochs, 0):
+    if (position["epoch"], position["batch"]) > (experiment.epochs, 0):
         raise OptionError(
-            f"{path} has gone on to epoch {position['epoch']}, and its weights after epoch {source.epochs} are gone: "
-            f"give --tied-epochs {position['epoch'] + (position['batch'] > 0)}, or another --runs"
+            f"{path} has gone on to epoch {position['epoch']}, and its weights after epoch {experiment.epochs} are "
+            f"gone: give {option} {position['epoch'] + (position['batch'] > 0)}, or another --runs"
         )
 
 
@@ -321,7 +323,7 @@ def _train(experiment: Experiment, folder: Path, threads: int) -> None:
         stands = configuration.parse(runs.find(path).configuration())
         values = {**stands, **experiment.values, "net": stands["net"]}
     elif experiment.source:
-        _check_source(experiment, folder)
+        check_weights(experiment.source, folder, "--tied-epochs")
         source = folder / experiment.source.name
         values = {**inheritance.settings(source, "last", **experiment.inherit), **experiment.values}
     else:
@@ -357,12 +359,6 @@ def _read(experiment: Experiment, folder: Path) -> Result:
     facts = configuration.parse(run.configuration())["resolved"]
     source = experiment.source and _read(experiment.source, folder)
     return Result(experiment, records, seconds, path, facts["train"], facts["validation"], source)
-
-
-def whole(result: Result) -> Result:
-    """The result with every epoch of its run, also those beyond what was asked: what its last weights have learned."""
-    epochs = len(runs.find(result.path).metrics())
-    return _read(replace(result.experiment, epochs=epochs), result.path.parent)
 
 
 def by_method(results: list[Result]) -> dict[str, list[Result]]:

@@ -25,7 +25,9 @@ def main(given: list[str] | None = None) -> None:
     options = experiments.parse(untied.parser(__doc__, methods=False), given)
     method = {"URFB": experiments.METHODS["URFB"]}
     planned = [*untied.simpnet(options, method, "apart")[1], *untied.simpnet_from_copies(options, method)]
-    results = [experiments.whole(result) for result in experiments.train(options, planned)]
+    for experiment in planned:
+        experiments.check_weights(experiment, options.runs, "--epochs")
+    results = experiments.train(options, planned)
     nets = [netsim.load(result.path / "last.safetensors") for result in results]
     apart, copies = nets[: options.seeds], nets[options.seeds :]
 

@@ -231,6 +231,9 @@ def test_a_source_that_has_gone_on_is_refused_before_anything_is_trained(tmp_pat
     assert sorted((tmp_path / "runs").iterdir()) == before and not (tmp_path / "fig08_filters.json").exists()
     fig08_filters.main(quick(tmp_path, "--tied-epochs", "2"))
     found = numbers(tmp_path, "fig08_filters")
+    fig09_untied_errors.main(quick(tmp_path, "--net", "simpnet", *FIG11, epochs=2))
+    with pytest.raises(OptionError, match=r"simpnet-untied.* has gone on to epoch 2, .*: give --epochs 2, or another"):
+        fig08_filters.main(quick(tmp_path, "--tied-epochs", "2"))
     assert found["runs"][1]["source"]["epochs"] == 2
     assert "simpnet, copies: 1 epoch, seed 1, 1 run in 0 s, after 2 epochs of simpnet, tied, which took" in (
         found["caption"].replace("in 1 s", "in 0 s")

@@ -79,9 +79,6 @@ class Result:
     validation: int
     source: Result | None
 
-    def last(self, key: str) -> float:
-        return self.records[-1][key]
-
 
 # Options
 

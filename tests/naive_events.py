@@ -74,12 +74,13 @@ class Stream:
     """
 
     def __init__(self, layers, input_shape, classes, W, R, *, slope=1.0, mu=1.0, loss="hinge", tag_decay=None,
-                 rates=None):  # fmt: skip
+                 rates=None, sign=1):  # fmt: skip
         self.net = Synapses(layers, input_shape, classes)
         self.W = {name: np.array(w, float).reshape(-1) for name, w in W.items()}
         self.R = {name: np.array(r, float).reshape(-1) for name, r in R.items()}
         self.shapes = {name: np.shape(w) for name, w in W.items()}
         self.slope, self.mu, self.loss, self.tag_decay, self.rates = slope, mu, loss, tag_decay, rates
+        self.sign = sign
         size = {name: math.prod(self.net.shape[name]) for name in self.net.populations}
         self.r = {name: [0.0] * size[name] for name in size}
         self.gate = {name: [True] * size[name] for name in size}
@@ -172,7 +173,7 @@ class Stream:
     def feedback(self, n, name, i):
         kind = self.net.kind[name]
         if kind == "output":
-            return self.error(n, name, i)
+            return self.sign * self.error(n, name, i)
         total = 0.0
         for reader, side, k, at in self.reads[name][i]:
             weight = 1.0 if at is None else self.R[reader][at]
@@ -206,5 +207,5 @@ class Stream:
                 x = value * self.mask(name, side, j, shown) * math.exp(-(t - since) / self.tag_decay)
             else:
                 x = 0.0
-            changes.append((name, at, self.r[name][i] * x))
+            changes.append((name, at, self.sign * self.r[name][i] * x))
         return changes

@@ -25,6 +25,11 @@ SCHEDULES = {
     "little": Schedule().changed(jitter=Distribution("normal", 0.25)),
     "replacement": Schedule(replacement=0.6),
     "late": Schedule().changed(jitter=Distribution("normal", 1.5)),
+    "skew, the author's sign": Schedule(skew=(("full1", 1.0),), sign="minus", replacement=0.7),
+    "plasticity that follows": Schedule(plasticity_follows=True).changed(jitter=Distribution("normal", 0.7)),
+    "plasticity tied to feedback": Schedule(plasticity_follows=True).changed(
+        jitter=Distribution("normal", 0.7), jitter_plasticity=None
+    ),
 }
 
 
@@ -56,9 +61,13 @@ def pair(text, schedule, streams, tiled=False):
     )
 
 
-@pytest.mark.parametrize("text", NETS.values(), ids=NETS)
-@pytest.mark.parametrize("schedule", ["jitter", "little", "replacement"])
-def test_increments_are_those_of_the_cpu(text, schedule):
+CASES = [(net, schedule) for net in NETS for schedule in ("jitter", "little", "replacement")]
+CASES += [("conv, pool, drop, full", schedule) for schedule in list(SCHEDULES)[-3:]]
+
+
+@pytest.mark.parametrize("net, schedule", CASES)
+def test_increments_are_those_of_the_cpu(net, schedule):
+    text = NETS[net]
     ours, theirs = pair(text, SCHEDULES[schedule], None)
     for images, labels in batches(2):  # the second reads what was kept from the first
         found, result = ours.increments(images, labels)

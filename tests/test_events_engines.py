@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 import netsim
+from netsim.activity import Span
 from netsim.errors import ArrayError, OptionError, UnknownNameError
 from netsim.events import Distribution, Schedule, parts
 from netsim.events.batched import BatchedTrainer
 from netsim.events.engines import trainer as make
 from netsim.events.exact import EventTrainer
 from netsim.events.mixing import limits
-from netsim.events.probabilities import STRATA, PhaseTable
-from netsim.events.times import PLASTICITY, Layout
+from netsim.events.probabilities import PhaseTable
+from netsim.events.times import FEEDBACK, PLASTICITY, Layout
+from netsim.events.wiring import plan
 from netsim.kernels.chance import key
 
 NET = "conv 4 3x3; conv 4 3x3; sum; maxpool 3; drop .5; untied 5 2x3; full 9; drop .25; output"
@@ -150,6 +152,7 @@ def test_refusals():
         (Schedule(weights="online"), "online"),
         (Schedule(tag_decay=5.0), "a synaptic tag"),
         (Schedule(forward_extension=Distribution("exponential", 1.0)), "random length"),
+        (Schedule(unit_delay=Distribution("exponential", 0.5)), "a fixed delay of units"),
     ):
         with pytest.raises(OptionError, match=says):
             BatchedTrainer(network(), schedule)
@@ -170,6 +173,8 @@ def test_batched_with_hardly_any_jitter_takes_its_own_way_to_the_same_increments
     schedule = Schedule().changed(jitter=Distribution("uniform", 0.01))
     images, labels = next(batches(size=13))
     batched = BatchedTrainer(network(), schedule, protocol, loss, streams=4)
+    assert batched._reads.locked  # less jitter than the slack: nothing is drawn, but here it is
+    batched._reads.locked = False
     order = batched.order(13)
     assert sorted(order.tolist()) == list(range(13)) and not np.array_equal(order, np.arange(13))
     found, result = batched.increments(images, labels)
@@ -185,31 +190,61 @@ def cosine(one, other):
     return float((one * other).sum(dtype=float) / np.sqrt((one**2).sum(dtype=float) * (other**2).sum(dtype=float)))
 
 
-@pytest.mark.parametrize(("scale", "apart"), [(0.15, 0.03), (0.5, 0.03), (1.0, 0.03)])
-def test_batched_comes_near_the_exact_engine(scale, apart):
-    """The update's cosine with the in-phase update, by both engines."""
+def jittered(distribution, scale, **options):
+    return Schedule().changed(jitter=Distribution(distribution, scale, **options))
+
+
+#: Up to 1 tau; the cosines of both engines with the in-phase update are to lie within 0.03 of each other. (Of jitters
+#: tried, a normal one of 1 tau on feedforward events alone is beyond that: see docs/timing.md.)
+NEAR = {
+    "normal 0.15": jittered("normal", 0.15),
+    "normal 0.5": jittered("normal", 0.5),
+    "normal 1": jittered("normal", 1.0),
+    "uniform 1": jittered("uniform", 1.0),
+    "exponential 1": jittered("exponential", 1.0),
+    "wald 1": jittered("wald", 1.0, shape=1.0),
+    "feedforward alone 0.5": Schedule(jitter_feedforward=Distribution("normal", 0.5)),
+    "feedback alone 1": Schedule(jitter_feedback=Distribution("normal", 1.0)),
+    "plasticity alone 0.3": Schedule(jitter_plasticity=Distribution("normal", 0.3)),
+    "plasticity that follows 0.5": Schedule(plasticity_follows=True).changed(jitter=Distribution("normal", 0.5)),
+    "missing feedback": Schedule(replacement=0.8),
+    "missing feedback, the author's sign": Schedule(replacement=0.8, sign="minus"),
+    "skew": Schedule(skew=(("full1", 1.0),)),
+    "skew and jitter": Schedule(skew=(("full1", 0.5),)).changed(jitter=Distribution("normal", 0.3)),
+    "early plasticity": Schedule(plasticity=(("output", 0.1),)),
+}
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """A net that has learned some patterns; images, labels, and its in-phase update for them."""
     rng = np.random.default_rng(1)
-    labels = rng.integers(0, 4, 2400)
+    labels = rng.integers(0, 4, 1600)
     patterns = rng.normal(0, 1, (4, 8, 8, 1))
-    images = (patterns[labels] + rng.normal(0, 1, (2400, 8, 8, 1))).astype(np.float32)
+    images = (patterns[labels] + rng.normal(0, 1, (1600, 8, 8, 1))).astype(np.float32)
     net = netsim.Network("conv 6 3x3; maxpool 2; conv 8 3x3; maxpool 2; full 30; output", (8, 8, 1), 4, seed=1)
     plain = netsim.Trainer(net, step_size=0.2)
     for _ in range(2):
         for start in range(0, 1200, 50):
             plain.step(images[start : start + 50], labels[start : start + 50])
-    expected = {name: array.copy() for name, array in plain.increments(images, labels)[0].items()}
-    schedule = Schedule().changed(jitter=Distribution("normal", scale))
-    found = {}
-    for engine in ("exact", "batched"):
-        each = {name: [] for name in expected}
+    return net, images, labels, {name: array.copy() for name, array in plain.increments(images, labels)[0].items()}
+
+
+@pytest.mark.parametrize("schedule", NEAR.values(), ids=NEAR)
+def test_batched_comes_near_the_exact_engine(schedule, learned):
+    """The update's cosine with the in-phase update, by both engines: means over seeds, to three standard errors."""
+    net, images, labels, expected = learned
+    found = {engine: {name: [] for name in expected} for engine in ("exact", "batched")}
+    for engine, layers in found.items():
         for seed in range(3):
-            increments, _ = make(net, schedule, engine, streams=60, timing_seed=seed).increments(images, labels)
+            increments, _ = make(net, schedule, engine, streams=40, timing_seed=seed).increments(images, labels)
             for name, array in increments.items():
-                each[name].append(cosine(array, expected[name]))
-        found[engine] = {name: np.mean(values) for name, values in each.items()}
-    differences = {name: found["exact"][name] - found["batched"][name] for name in expected}
-    assert max(map(abs, differences.values())) < apart
-    assert min(found["exact"].values()) < 0.95
+                layers[name].append(cosine(array, expected[name]))
+    for name in expected:
+        exact, batched = (np.array(found[engine][name]) for engine in ("exact", "batched"))
+        error = np.sqrt((exact.var(ddof=1) + batched.var(ddof=1)) / 3)
+        assert error < 0.05 and abs(exact.mean() - batched.mean()) < 0.03 + 3 * error, name
+    assert min(np.mean(values) for values in found["exact"].values()) < 0.95
 
 
 @pytest.mark.parametrize("architecture", [NET, "untied 4 3x3; maxpool 2; conv 4 2x2; full 64; drop .5; full 8; output"])
@@ -232,20 +267,77 @@ def test_reads_cut_into_parts_are_those_of_whole_products(architecture, monkeypa
         np.testing.assert_allclose(found[1][name], array, rtol=0, atol=550 * 2.0**-24 * np.abs(array).max())
 
 
+@pytest.mark.parametrize("text", ["conv 3 3x2; conv 5 2x2; output", "conv 3 1x1; untied 4 2x2; output",
+                                  "drop .8; full 64; drop .5; full 9; output"])  # fmt: skip
+@pytest.mark.parametrize("drop", ["sample", "batch"])
+def test_learning_in_parts_adds_up_what_learning_at_once_does(text, drop):
+    """Parts that all see the same."""
+    net = netsim.Network(text, (7, 6, 2), 3, seed=4)
+    trainer = BatchedTrainer(net, jittered("normal", 1.0), drop=drop, streams=13)
+    images, labels = next(batches(1, 13))
+    trainer.increments(images, labels)
+    tried = 0
+    for name, learners in trainer._learn_apart.items():
+        layer, own = net[name], trainer._space.at[name]
+        (below,) = trainer._space.parents(layer)
+        span, flat = Span(0, 13, trainer._workers), np.zeros(layer.W.size, np.float32)
+        layer.hebbian(below, own, flat, True, span)
+        found = np.full(layer.W.size, np.nan, np.float32)
+        for learn in learners:
+            learn(below, found, True, span)
+            learn(below, found, False, span)
+        for learn in learners:
+            learn.finish(found, trainer._workers)
+        # twice as much; sums of 13 images of at most 42 locations, cut in another way
+        np.testing.assert_allclose(found, 2 * flat, rtol=0, atol=1100 * 2.0**-24 * np.abs(flat).max())
+        tried += len(learners)
+        assert np.abs(flat).max() > 0.01
+    assert tried >= 4
+
+
 def test_rare_reads_are_as_frequent_as_the_schedule_has_them():
     stats = pytest.importorskip("scipy.stats")
     layout = Layout(("conv1", "full1", "output"), ("conv", "full", "output"), (50, 20, 3), (True, True, True))
-    table = PhaseTable(Schedule().changed(jitter=Distribution("normal", 0.1)), layout)
-    # plasticity of full1 half a tau after its feedback, and before that of conv1: both jitter
-    expected = stats.norm.sf(0.5 / (0.1 * np.sqrt(2)))
-    own, below = table.of_own(1, PLASTICITY), table.of_source(1, PLASTICITY, 0)
-    for share in (1.0 - own.signal.mean(), 1.0 - below.present.mean()):
-        # of 2^16 draws some tens are that early or late: their number is known to a fifth (four standard errors
-        # of a share that 2^16 x 2^16 pairs tell, of which those with one extreme draw go together)
-        assert 2e-4 < expected < 2.1e-4 and abs(share / expected - 1) < 0.2
+    # times are the middles of 2^16 parts: what lies beyond 4.3 standard deviations is missing
+    for scale, limit in ((0.08, 0.1), (0.1, 0.01), (0.3, 1e-3)):
+        table = PhaseTable(jittered("normal", scale), layout)
+        # plasticity of full1 half a tau after its feedback, and before that of conv1: both jitter
+        expected = stats.norm.sf(0.5 / (scale * np.sqrt(2)))
+        own, below = table.of_own(1, PLASTICITY), table.of_source(1, PLASTICITY, 0)
+        for share in (1.0 - own.signal.mean(), 1.0 - below.present.mean()):
+            assert abs(share / expected - 1) < limit
     # the limits of 16 bits are rounded at random: also what is far below 2^-16 has the right mean
-    images, tiny = 4000, np.full(STRATA, 1e-6)
+    images, tiny = 4000, np.full(1, 1e-6)
     low, high = np.empty((2, 1, images), np.int32)
-    limits(low, high, tiny, tiny, np.zeros((1, images), np.int64), key(1), False)
+    limits(low, high, tiny, tiny, np.zeros(images, np.int64), key(1), False)
     for share in (low.mean() / 2**16, 1 - high.mean() / 2**16):
         assert abs(share - 1e-6) < 4 * np.sqrt(2**-16 * 1e-6 / images)
+
+
+def test_rare_reads_of_an_image_do_not_come_together():
+    """Units are late one by one, as in the exact engine: their number in an image varies as that of rare events."""
+    net = netsim.Network("conv 8 3x3; output", (20, 20, 1), 3, seed=1)
+    trainer = BatchedTrainer(net, jittered("normal", 0.12), streams=100)
+    rng, own = np.random.default_rng(1), ("conv1", PLASTICITY, "conv1")
+    images, labels = rng.normal(0, 1, (100, 20, 20, 1)).astype(np.float32), rng.integers(0, 3, 100)
+    numbers = []
+    for _ in range(8):
+        trainer.increments(images, labels)
+        drawn = trainer._drawn
+        _, high = drawn.chance.limits[own]
+        late = drawn.late("conv1", FEEDBACK).reshape(100, -1)[:, trainer._space.at["conv1"].units]
+        numbers.extend((late.astype(int) < high[0][:, None]).sum(axis=1))
+    table = PhaseTable(trainer.schedule, plan(net.layers, net.input_shape).layout)
+    expected = 400 * (1 - table.of_own(0, PLASTICITY).signal.mean())
+    assert 0.2 < expected < 2
+    # 800 images: mean and variance of rare events are alike, to some 5 standard errors
+    assert abs(np.mean(numbers) / expected - 1) < 5 / np.sqrt(800 * expected)
+    assert abs(np.var(numbers) / np.mean(numbers) - 1) < 5 * np.sqrt(2 / 800) + 0.1
+
+
+@pytest.mark.parametrize("text", ["drop .5; full 6; output", "drop .3; conv 3 3x3; output"])
+def test_a_net_that_begins_with_a_drop(text):
+    net = netsim.Network(text, (7, 6, 2), 3, seed=4)
+    trainer = BatchedTrainer(net, jittered("normal", 0.5), streams=13)
+    increments, _ = trainer.increments(*next(batches(1, 13)))
+    assert all(np.abs(array).max() > 0 for array in increments.values())

@@ -53,7 +53,8 @@ def compare(architecture, schedule, *, loss="hinge", protocol="urfb", seed=0, ba
     online = schedule.weights == "online"
     rates = (STEP / images, STEP / images * trainer.protocol.feedback_rate) if online else None
     twin = naive_events.Stream(layers, shape, classes, W, R, slope=slope, mu=trainer.mu, loss=loss,
-                               tag_decay=schedule.tag_decay, rates=rates)  # fmt: skip
+                               tag_decay=schedule.tag_decay, rates=rates,
+                               sign={"plus": 1, "minus": -1}[schedule.sign])  # fmt: skip
     total = twin.play(pixels, labels, masks, [times.start(n) for n in range(images + 1)], arrays)
     if online:
         trainer.step(pixels, labels)
@@ -93,6 +94,7 @@ CASES = {
     "heavy jitter": jittered(2.0),
     "wald": Schedule().changed(jitter=Distribution("wald", 1.0, 1.0)),
     "missing feedback": Schedule(replacement=0.6),
+    "missing feedback, the author's sign": Schedule(replacement=0.6, sign="minus"),
     "guerguiev": preset("guerguiev2017").changed(forward_phase=60.0, feedback_phase=60.0),
     "lag": jittered(0.5, plasticity_lag=1.3),
     "tag": jittered(0.5, tag_decay=10.0),
@@ -131,7 +133,7 @@ def test_nets(net):
 @pytest.mark.parametrize("options", [dict(), dict(plasticity_delay=1.0)], ids=["plain", "ties"])
 @pytest.mark.parametrize("scale", [0.0, 1.0])
 def test_weights_that_change_online(protocol, options, scale):
-    schedule = jittered(scale, weights="online", **options)
+    schedule = jittered(scale, weights="online", sign="minus", **options)
     _, moved = compare(NETS["all kinds"], schedule, protocol=protocol, batches=(5,))
     assert all(moved)
 
@@ -155,6 +157,7 @@ def test_weights_that_change_online(protocol, options, scale):
         jitter_plasticity=st.none() | distributions(),
         unit_delay=st.none() | distributions(),
         weights=st.sampled_from(["batch", "batch", "online"]),
+        sign=st.sampled_from(["plus", "minus"]),
     ),
     st.sampled_from(["hinge", "softmax"]),
     st.integers(0, 3),

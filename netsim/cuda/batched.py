@@ -17,7 +17,7 @@ from netsim.cuda.layers import Downward, Draw
 from netsim.cuda.trainer import CudaTrainer
 from netsim.engine import Trainer
 from netsim.events.drawing import Drawing
-from netsim.events.parts import reading_parts, returning_parts
+from netsim.events.parts import learning_parts, reading_parts, returning_parts
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 
 
@@ -40,7 +40,7 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
 
     def begin_on_device(self, images: int) -> None:
         """Take the weights to the device, with room for the streams of batches of so many images."""
-        if self.schedule.in_phase:
+        if self._reads.locked:
             super().begin_on_device(images)
             return
         if self._drawn is not None and self._shown:
@@ -57,18 +57,21 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
         self._width = streams
         drawn = self._drawn = DeviceDrawn(self._reads, self.device_net, streams)
         self._through: dict[str, object] = {}
-        for number, layer in enumerate(self.net.layers):
+        for layer in self.net.layers:
             if layer.kind == "drop":
                 continue
             if drawn.parts(layer.name, FEEDFORWARD) > 1:
                 parts = reading_parts(layer, drawn.parts(layer.name, FEEDFORWARD), self._reads.place[layer.name])
                 drawn.set_parts(layer.name, FEEDFORWARD, parts)
-            if number and layer.name in self._reached:
+            if layer.name in self._reached and layer is not self._lowest:
                 reader = self._reader(layer)
                 parts = drawn.parts(reader.name, FEEDBACK)
                 if parts > 1:
-                    place = self._reads.place[reader.name]
-                    drawn.set_parts(reader.name, FEEDBACK, returning_parts(reader, layer, parts, place))
+                    place, tied = self._reads.place[reader.name], self._reads.tied(reader.name)
+                    drawn.set_parts(reader.name, FEEDBACK, returning_parts(reader, layer, parts, place, tied))
+            parts = drawn.parts(layer.name, PLASTICITY)
+            if parts > 1:
+                drawn.set_parts(layer.name, PLASTICITY, learning_parts(layer, parts))
 
     def _prepare(self, batch: int) -> None:
         if self._drawn is None:
@@ -76,7 +79,7 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
 
     def expect(self, batches: list[int]) -> None:
         """Draw for batches of these sizes, the ones that come next."""
-        if self.schedule.in_phase:
+        if self._reads.locked:
             return
         numbers = [number for images in batches for _, number in self.turns(images)]
         turns = list(enumerate(numbers, self._shown))
@@ -84,19 +87,26 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
 
     def turns(self, images: int) -> list[tuple[int, int]]:
         """(first, number) of the images of a batch, in the order of `order`, that are shown together."""
-        if self.schedule.in_phase:
+        if self._reads.locked:
             return super().turns(images)
         sizes = [len(turn) for turn in self._turns(images)]
         return list(zip(np.cumsum([0, *sizes[:-1]]).tolist(), sizes, strict=True))
 
     def count(self, images: int) -> None:
         super().count(images)
-        self._shown += 0 if self.schedule.in_phase else len(self.turns(images))
+        self._shown += 0 if self._reads.locked else len(self.turns(images))
+
+    def finish(self) -> None:
+        """Every update is a minus, where units carry the derivative."""
+        if self.schedule.factor < 0 and not self._reads.locked:
+            for layer in self._learners:
+                device = self.device_net.at[layer.name]
+                units.negate.over(device.connections.weights, device.increment)
 
     # ------------------------------------------------------------------------------------- one turn, launched
     def present(self, images: int, draw: Draw, losses, wrong, batch) -> None:
         """One presentation in every stream, and its increments; see `CudaTrainer.present`."""
-        if self.schedule.in_phase:
+        if self._reads.locked:
             super().present(images, draw, losses, wrong, batch)
             return
         layers = [layer for layer in self.net.layers if layer.kind != "drop"]
@@ -107,6 +117,8 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
         signal = self._drawn.signal[top.name]
         self._drawn.put_at_own_feedback(signal, top.name, images)
         self.device_net.output_error(images, self.loss_name, self.mu, losses, wrong, batch, signal)
+        if self.schedule.factor < 0:
+            units.negate.over(images * top.units, signal)
         for layer in reversed(layers):
             if layer.name not in self._reached:
                 break
@@ -182,6 +194,8 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
 
     def _learn_apart(self, layer, images: int, draw: Draw) -> None:
         """Plasticity events of a layer: the product of what its units and their inputs show."""
-        below, _ = self._seen(layer, PLASTICITY, *self._sources[layer.name][0], images, draw)
-        own = self._drawn.show((layer.name, PLASTICITY, layer.name), images)
-        self.device_net.at[layer.name].hebbian_of(own, below, images, fresh=draw.before == 0)
+        below, stride = self._seen(layer, PLASTICITY, *self._sources[layer.name][0], images, draw)
+        own, reads = self._drawn.show_own(layer.name, images), TOGETHER
+        if stride:
+            reads = self._drawn.apart(layer.name, PLASTICITY, stride, 0, layer.kind in ("full", "output"))
+        self.device_net.at[layer.name].hebbian_of(own, below, images, draw.before == 0, reads)

@@ -176,23 +176,27 @@ class Connections:
             else:
                 plain.feedback.over(images * self.locations * (last - first), *arrays, *shape, *ends)
 
-    def hebbian(self, increment, below, own, images: int) -> None:
-        """increment = sum over images, and tied: locations, of delta x_below (section 3.1)."""
+    def hebbian(self, increment, below, own, images: int, reads: Together = TOGETHER) -> None:
+        """increment = sum over images, and tied: locations, of delta x_below (section 3.1).
+
+        ``reads`` : which units meet which inputs, where they do not all learn at once.
+        """
         rows = self._rows(images)
         most = max(rows // LIMITS.locations, 1) if self.series == 1 else 1
-        chosen = self._grid(self.entries_in, self.c_out, most)
+        chosen = self._grid(self.entries_in, self.c_out, most, reads.parted)
         blocks = 1 if chosen is None else int(np.prod(chosen[1]))
         share, number = self._parts_of(rows, LIMITS.locations, self.weights, blocks)
         parts = increment if number == 1 else self._room(number * self.weights)
-        arrays = (parts, below, own, self.places, *self.reading)
+        tables = (self.places, *self.reading, reads.table, reads.stride)
         shape = (self.height, self.width, self.c_in, self.c_out, self.entries_in, self.series)
-        if chosen is not None:
-            tiles, (x, y, _) = chosen
-            grid = (x, y, self.series * number)
-            tiles.hebbian.launch(grid, tiles.tile.threads, *arrays, rows, *shape, share, self.weights)
-        else:
-            locations = images * self.locations
-            plain.hebbian.over(number * self.weights, *arrays, *shape, share, locations, self.weights)
+        for first, last, seen in reads.stretches(self.c_out, below):
+            arrays, ends = (parts, seen, own, *tables), (first, last, self.weights)
+            if chosen is not None:
+                tiles, (x, _, _) = chosen
+                grid = (x, -(-(last - first) // tiles.tile.columns), self.series * number)
+                tiles.hebbian.launch(grid, tiles.tile.threads, *arrays, rows, *shape, share, *ends)
+            else:
+                plain.hebbian.over(number * self.weights, *arrays, *shape, share, images * self.locations, *ends)
         if number > 1:
             plain.add_parts.over(self.weights, increment, parts, number)
 

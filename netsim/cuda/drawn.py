@@ -17,7 +17,7 @@ from netsim.cuda.jit import empty, fetch, upload, zeros
 from netsim.cuda.network import DeviceNet
 from netsim.cuda.units import count, put
 from netsim.events.drawn import Key, Reads, ending, free_bits, group_bits
-from netsim.events.times import FEEDBACK, FEEDFORWARD
+from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 from netsim.geometry import INPUT
 from netsim.geometry import units as units_of
 from netsim.workspace import Workspace
@@ -75,6 +75,7 @@ class DeviceDrawn:
         self._shown: dict[str, object] = {}
         self._parts: dict[tuple[str, int], np.ndarray] = {}
         self._tables: dict[tuple[str, int], object] = {}
+        self._by_location: dict[tuple[str, int], object] = {}
         # where the images of each read, and of each turning of groups, begin in the tables of a turn
         self._at: dict[Key, int] = {}
         self._block = 0
@@ -84,13 +85,16 @@ class DeviceDrawn:
         self._turned_at = {key: width * number for number, key in enumerate(turning, 1)}
         self._turned_block = width * (1 + len(turning))
         self._streams = [name for name in reads.place if name in reads.drawn]
-        self._turn, self._room = zeros(1, np.int64), 0
+        self._turn, self._most = zeros(1, np.int64), 0
 
     # ------------------------------------------------------------------------------------- what is drawn
     def set_parts(self, reader: str, kind: int, part: np.ndarray) -> None:
         """Part of each unit of a population (int64, flat) at its events of one kind."""
         self._parts[reader, kind] = part
-        upload(group_bits(part), self._group[reader, kind])
+        if kind == PLASTICITY:  # nobody else finds a unit by the time at which it learns
+            self._tables[reader, kind] = upload(part.astype(np.int32))
+        else:
+            upload(group_bits(part), self._group[reader, kind])
 
     def expect(self, turns: Sequence[tuple[int, int]], *words: int) -> None:
         """Draw for turns (number of the turn, presentations in it), the ones that come next."""
@@ -104,11 +108,11 @@ class DeviceDrawn:
                     for part, found in enumerate(values):
                         begin = self._at[key] + part * self.width
                         table[row, begin : begin + number] = found
-            for key, found in chance.turns.items():
-                turned[row, self._turned_at[key] :][:number] = group_bits(found)
+            for key, at in self._turned_at.items():
+                turned[row, at : at + number] = group_bits(chance.turns[key])
             streams[row, : len(self._streams)] = [chance.streams[name] for name in self._streams]
-        if len(turns) > self._room:
-            self._room = len(turns)
+        if len(turns) > self._most:
+            self._most = len(turns)
             self._low, self._high = empty(low.size, np.int32), empty(low.size, np.int32)
             self._turned, self._keys = empty(turned.size, np.uint16), empty(streams.size, np.uint64)
         for values, target in (
@@ -148,25 +152,43 @@ class DeviceDrawn:
         plain, source = self.reads.plain[key], key[2]
         if plain is not None:
             return (self.x if plain == "x" else self.signal)[source]
-        if source not in self._shown:
-            most = max(self.reads.parts[read[:2]] for read in self.reads.phases if read[2] == source)
-            self._shown[source] = empty(most * self.stride(source))
-        out = self._shown[source]
+        out = self._room(source)
         for part in range(self.parts(*key[:2])):
             self._mix(out[part * self.stride(source) :], key, part, images)
+        return out
+
+    def show_own(self, name: str, images: int):
+        """What the units of a layer carry when they learn, each at the time of its part."""
+        key = (name, PLASTICITY, name)
+        if self.plain(key) or self.parts(name, PLASTICITY) == 1:
+            return self.show(key, images)
+        out, table = self._room(name), self._tables[name, PLASTICITY]
+        tables = (self._low, self._high, self._turn, self._block, self._at[key], table, self.width)
+        mixing.mix_parts.over(images * self.units[name], out, *self._phases_of(key), *tables, self.units[name])
         return out
 
     def stride(self, name: str) -> int:
         """Numbers from what a population shows to one part to what it shows to the next."""
         return self.width * self.units[name]
 
+    def _room(self, source: str):
+        """Room for all that a population shows to the parts of a reader."""
+        if source not in self._shown:
+            most = max(self.reads.parts[read[:2]] for read in self.reads.phases if read[2] == source)
+            self._shown[source] = empty(most * self.stride(source))
+        return self._shown[source]
+
     def _mix(self, out, key: Key, part: int, images: int) -> None:
-        name, kind, at = key[2], key[1], self._at[key] + part * self.width
+        name, at = key[2], self._at[key] + part * self.width
+        tables = (self._low, self._high, self._turn, self._block, at)
+        mixing.mix.over(images * self.units[name], out, *self._phases_of(key), *tables, self.units[name])
+
+    def _phases_of(self, key: Key) -> tuple:
+        """What a source kept, its x, its signal, and the two numbers of its units."""
+        name = key[2]
         kept = self.kept.get(name, self.x[name])
         # the signal of its own presentation cannot be known to a feedforward read: the one before stands in for it
-        arrays = (kept, self.x[name], kept if kind == FEEDFORWARD else self.signal[name], *self._late[name])
-        tables = (self._low, self._high, self._turn, self._block, at)
-        mixing.mix.over(images * self.units[name], out, *arrays, *tables, self.units[name])
+        return kept, self.x[name], kept if key[1] == FEEDFORWARD else self.signal[name], *self._late[name]
 
     def put_at_own_feedback(self, out, name: str, images: int) -> None:
         """out = what the units of a population carry when their own feedback comes."""
@@ -182,10 +204,10 @@ class DeviceDrawn:
         part = self._parts[reader, kind]
         if columns:
             return Stretches(part, stride, also_stride)
-        if (reader, kind) not in self._tables:
+        if (reader, kind) not in self._by_location:
             by_location = part[:: self._layout[reader].shape[-1]]
-            self._tables[reader, kind] = upload(np.tile(by_location.astype(np.int32), self.width))
-        return Apart(self._tables[reader, kind], stride, also_stride)
+            self._by_location[reader, kind] = upload(np.tile(by_location.astype(np.int32), self.width))
+        return Apart(self._by_location[reader, kind], stride, also_stride)
 
     # ------------------------------------------------------------------------------- from turn to turn
     def go_on(self, images: int) -> None:

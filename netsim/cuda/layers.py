@@ -95,16 +95,16 @@ class DeviceWeighted(DeviceLayer):
         """increment = sum over images of delta x_below (section 3.1)."""
         self.hebbian_of(self.own, below, images, fresh=True)
 
-    def hebbian_of(self, own, below, images: int, fresh: bool) -> None:
+    def hebbian_of(self, own, below, images: int, fresh: bool, reads: Together = TOGETHER) -> None:
         """The same for signals ``own``; ``fresh`` : else it is added to the increment that stands there."""
         if self.increment is None:
             self.increment = self.increment_R = empty(self.connections.weights)
         if fresh:
-            self.connections.hebbian(self.increment, below, own, images)
+            self.connections.hebbian(self.increment, below, own, images, reads)
             return
         if self._more is None:
             self._more = empty(self.connections.weights)
-        self.connections.hebbian(self._more, below, own, images)
+        self.connections.hebbian(self._more, below, own, images, reads)
         products.add.over(self.connections.weights, self.increment, self._more)
 
     def hebbian_of_R(self, below, images: int) -> None:

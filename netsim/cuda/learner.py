@@ -101,6 +101,7 @@ class CudaLearner:
             present.over(number * each, net.x_0, net.labels, *data, scale, each)
             trainer.present(number, replace(self._draw, before=first), self._losses, self._wrong, self._before)
             count.launch((1,), 1, self._before, number)
+        trainer.finish()
         trainer.update(images)
         count.launch((1,), 1, self._turn, 1)
 

@@ -62,6 +62,15 @@ def mix(out, kept, x, signal, forward, backward, low, high, turn, block, at, uni
 
 
 @kernel
+def mix_parts(out, kept, x, signal, forward, backward, low, high, turn, block, at, part, width, units, size):
+    """The same for units of several parts: ``part`` (int32, by unit), whose limits are ``width`` numbers apart."""
+    begin = np.uint64(turn[0]) * block + at
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        limit = begin + np.uint64(part[i % units]) * width + i // units
+        out[i] = shown(kept[i], x[i], signal[i], forward[i], backward[i], low[limit], high[limit])
+
+
+@kernel
 def mix_at_own_feedback(out, kept, x, backward, size):
     """out = what each unit carries when its own feedback comes: x, or what it kept where x comes after that."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

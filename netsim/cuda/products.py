@@ -79,8 +79,8 @@ def feedback(
 
 @kernel
 def hebbian(
-    parts, below, own, places, shift_y, shift_x, offset,
-    height, width, c_in, c_out, entries, series, share, locations, weights, size,
+    parts, below, own, places, shift_y, shift_x, offset, apart, stride,
+    height, width, c_in, c_out, entries, series, share, locations, column_0, columns, weights, size,
 ):  # fmt: skip
     """parts = sum of delta x_below (section 3.1), over ``share`` locations each; ``size`` values of parts.
 
@@ -90,13 +90,16 @@ def hebbian(
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
         part, weight = i // weights, i % weights
         j, e = weight % c_out, weight // c_out % entries
+        if j < column_0 or j >= columns:
+            continue
         first = part * share * series + weight // c_out // entries
         last = min(locations, (part + np.uint64(1)) * share * series)
         total = ZERO
         for q in range(first, last, series):
             row, column = np.int64(places[q] >> 16) + shift_y[e], np.int64(places[q] & 65535) + shift_x[e]
             if 0 <= row < np.int64(height) and 0 <= column < np.int64(width):
-                total += below[np.uint64(np.int64(q * c_in) + offset[e])] * own[q * c_out + j]
+                begin = np.uint64(apart[q]) * stride if stride > NONE else NONE
+                total += below[np.uint64(np.int64(begin + q * c_in) + offset[e])] * own[q * c_out + j]
         parts[i] = total
 
 

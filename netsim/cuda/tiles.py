@@ -10,9 +10,9 @@ A product has rows i of ``rows``, columns j of ``c_out`` (feedback: ``c_in``), e
 columns by y, locations with weights of their own and parts of the sum by z. Row i of series s is location
 i * series + s. ``share`` : entries (Hebbian: locations) of a part; the parts lie one after another in the result.
 
-Feedforward and feedback may be done for a stretch of the columns, from ``column_0`` up to ``columns``. And rows may
-read apart (event times: `netsim.cuda.batched`): then a factor is several arrays, ``stride`` numbers from one to the
-next, and location q reads that of number apart[q].
+A product may be done for a stretch of its columns, from ``column_0`` up to ``columns``. And locations may read apart
+(event times: `netsim.cuda.batched`): then a factor is several arrays, ``stride`` numbers from one to the next, and
+location q reads that of number apart[q].
 """
 
 from __future__ import annotations
@@ -235,8 +235,8 @@ def products(tile: Tile, parted: bool = False) -> Products:
 
     @kernel
     def hebbian(
-        parts, below, own, places, shift_y, shift_x, offset,
-        rows, height, width, c_in, c_out, entries, series, share, weights,
+        parts, below, own, places, shift_y, shift_x, offset, apart, stride,
+        rows, height, width, c_in, c_out, entries, series, share, column_0, columns, weights,
     ):  # fmt: skip
         # here the rows of the product are the filter's entries, and its sum runs over ``share`` of the locations
         a = cuda.shared.array(size_a, float32, ALIGNMENT)
@@ -248,7 +248,7 @@ def products(tile: Tile, parted: bool = False) -> Products:
         next_b = cuda.local.array(number_b, float32)
         thread = np.uint64(cuda.threadIdx.x)
         s, part = np.uint64(cuda.blockIdx.z) % series, np.uint64(cuda.blockIdx.z) // series
-        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, np.uint64(cuda.blockIdx.y) * columns_b
+        row_0, column_0 = np.uint64(cuda.blockIdx.x) * rows_a, column_0 + np.uint64(cuda.blockIdx.y) * columns_b
         my_rows, my_columns = thread // across * high, thread % across * side
         last = min(rows, (part + np.uint64(1)) * share)
         e = row_0 + thread % rows_a
@@ -264,11 +264,14 @@ def products(tile: Tile, parted: bool = False) -> Products:
                 q = k * series + s if there else NONE
                 y, x = (places[q] >> 16) + dy, (places[q] & 65535) + dx
                 inside = there and 0 <= y < np.int64(height) and 0 <= x < np.int64(width)
-                value = below[np.uint64(np.int64(q * c_in) + shift) if inside else NONE]
+                at = np.int64(q * c_in) + shift
+                if parted:
+                    at += np.int64(apart[q]) * np.int64(stride)
+                value = below[np.uint64(at) if inside else NONE]
                 next_a[load] = value if inside else ZERO
             for load in range(loads_b):
                 k, j = k_0 + (thread + load * threads) // columns_b, (thread + load * threads) % columns_b
-                inside = k < last and column_0 + j < c_out
+                inside = k < last and column_0 + j < columns
                 value = own[(k * series + s) * c_out + column_0 + j if inside else NONE]
                 next_b[load] = value if inside else ZERO
             if k_0 > part * share:
@@ -283,7 +286,7 @@ def products(tile: Tile, parted: bool = False) -> Products:
         for i in range(high):
             for j in range(wide):
                 row, column = row_0 + my_rows + i, column_0 + column_of(j, my_columns)
-                if row < entries and column < c_out:
+                if row < entries and column < columns:
                     parts[part * weights + (s * entries + row) * c_out + column] = total[i * wide + j]
 
     return Products(tile, feedforward, feedback, hebbian)

@@ -123,6 +123,9 @@ class CudaTrainer(Trainer):
         """The order in which the images of a batch are taken, int64 (B,)."""
         return np.arange(images)
 
+    def finish(self) -> None:
+        """All turns of a batch are over; its increments are whole."""
+
     def count(self, images: int) -> None:
         """A batch of so many images was learned."""
         self.batch += 1
@@ -148,6 +151,7 @@ class CudaTrainer(Trainer):
             upload(labels[first : first + number], net.labels)
             here = replace(draw, before=first)
             self.present(number, here, losses, wrong, upload(np.array([first], np.int64)))
+        self.finish()
         return result(fetch(losses), fetch(wrong))
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:

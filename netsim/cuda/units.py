@@ -67,6 +67,13 @@ def drop_feedback(
 
 
 @kernel
+def negate(out, size):
+    """out = -out."""
+    for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
+        out[i] = -out[i]
+
+
+@kernel
 def put(out, values, size):
     """out = values."""
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.events.runs import dot_runs
-from netsim.events.state import CODES, MU, ONE, SLOPE, SOFTMAX, TAGGED, ZERO
+from netsim.events.state import CODES, MU, ONE, SIGN, SLOPE, SOFTMAX, TAGGED, ZERO
 from netsim.events.wiring import CONV, FULL, IMAGE, OUTPUT, POOL, SUM, UNTIED
 from netsim.kernels.jit import pasted
 
@@ -88,7 +88,7 @@ def read_above(w, weights, s, p, units, first, last, out):
     for n in range(first, last):
         unit = np.int64(units[n])
         if kind == OUTPUT:
-            s.value[out + n - first] = _output_error(w, s, p, unit)
+            s.value[out + n - first] = s.constants[SIGN] * _output_error(w, s, p, unit)
             continue
         total = zero
         if not gated or s.gate[w.first[p] + unit] == 1:

@@ -42,7 +42,7 @@ class BatchedTrainer(Drawing, Trainer):
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `Trainer.increments`, under the schedule; the streams move on by the batch."""
-        if self.schedule.in_phase:
+        if self._reads.locked:
             return super().increments(images, labels)
         images = check_images(images, self.net.input_shape)
         labels = check_labels(labels, len(images), self.net.classes)
@@ -57,6 +57,12 @@ class BatchedTrainer(Drawing, Trainer):
             wrong += self._present(images[now], labels[now], loss[seen], parts, done == 0)
             done += len(now)
         self._add_parts(len(parts))
+        for name, learners in self._learn_apart.items():
+            for learn in learners:
+                learn.finish(self._increments[name].reshape(-1), self._workers)
+        if self.schedule.factor < 0:
+            for increment in self._increments.values():
+                np.negative(increment, out=increment)
         return self._increments, StepResult(float(loss.mean()), wrong / batch)
 
     def _prepare(self, batch: int) -> None:
@@ -86,11 +92,14 @@ class BatchedTrainer(Drawing, Trainer):
         self._down: dict[str, Downward] = {}
         self._down_whole: dict[str, Downward] = {}
         self._windows: dict[str, Windows] = {}
+        self._learn_apart: dict[str, list] = {}
         for number, layer in enumerate(self.net.layers):
             if layer.kind != "drop":
                 self._cut_reads(layer)
-            if number and layer.name in self._reached:
+            if layer.name in self._reached and layer is not self._lowest:
                 self._cut_returns(number, layer)
+            if layer.name in self._increments:
+                self._cut_learning(layer)
         for layer in self.net.layers:
             if layer.kind == "maxpool":
                 (name, _), *_ = self._sources[layer.name]
@@ -116,11 +125,18 @@ class BatchedTrainer(Drawing, Trainer):
             down.use_also, down.also = True, drawn.values_shown((reader.name, FEEDBACK, above.name))
         parts = drawn.parts(reader.name, FEEDBACK)
         if parts > 1 and layer.kind != "drop":
-            units = cuts.returning_parts(reader, layer, parts, self._reads.place[reader.name])
+            place, tied = self._reads.place[reader.name], self._reads.tied(reader.name)
+            units = cuts.returning_parts(reader, layer, parts, place, tied)
             self._units[reader.name, FEEDBACK] = units
             drawn.set_parts(reader.name, FEEDBACK, cuts.in_layout(units, drawn.signal[reader.name]))
             own = self._space.at[layer.name]
             self._down_apart[layer.name] = cuts.feedback_reads(layer, own, down, units, parts)
+
+    def _cut_learning(self, layer) -> None:
+        parts = self._drawn.parts(layer.name, PLASTICITY)
+        if parts > 1:
+            own = self._space.at[layer.name]
+            self._learn_apart[layer.name] = cuts.learning_reads(layer, own, cuts.learning_parts(layer, parts), parts)
 
     def _present(self, images, labels, loss, parts, fresh: bool) -> int:
         """One presentation in every stream; return how many were answered wrong."""
@@ -219,7 +235,8 @@ class BatchedTrainer(Drawing, Trainer):
         number = len(labels)
         top = self._drawn.at_own_feedback(name, Span(0, number)).array(number)
         wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
-        self._drawn.signal[name].array(number)[...], loss[...] = self._loss(top, labels, self.mu)
+        delta, loss[...] = self._loss(top, labels, self.mu)
+        self._drawn.signal[name].array(number)[...] = self.schedule.factor * delta
         return wrong
 
     def _fall(self, layer, span: Span) -> None:
@@ -267,7 +284,13 @@ class BatchedTrainer(Drawing, Trainer):
             spread(span, lambda s, drop=drop, own=own, down=down: drop.feedback(own, down, s))
 
     def _learn(self, layer, increment: np.ndarray, fresh: bool, span: Span) -> None:
-        """Plasticity events of a layer: the product of what its units and their inputs show."""
-        (below,) = self._below(layer, PLASTICITY, 0, span)
-        own = self._drawn.show((layer.name, PLASTICITY, layer.name), 0, span)
-        layer.hebbian(below, own, increment, fresh, span)
+        """Plasticity events of a layer: the product of what its units and their inputs show, part by part."""
+        drawn, key = self._drawn, (layer.name, PLASTICITY, layer.name)
+        if layer.name not in self._learn_apart:
+            (below,) = self._below(layer, PLASTICITY, 0, span)
+            layer.hebbian(below, drawn.show(key, 0, span), increment, fresh, span)
+            return
+        for part, learn in enumerate(self._learn_apart[layer.name]):
+            (below,) = self._below(layer, PLASTICITY, part, span)
+            drawn.mix(self._space.at[layer.name].values, key, part, span, learn.begin, learn.end)
+            learn(below, increment, fresh, span)

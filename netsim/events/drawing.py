@@ -63,9 +63,7 @@ class Drawing:
         readers = [layer for layer in net.layers if layer.kind != "drop"]
         self._sources = {layer.name: self._populations_below(layer, place) for layer in readers}
         sources = {reader: [name for name, _ in found] for reader, found in self._sources.items()}
-        table = PhaseTable(self.schedule, layout)
-        lowest = "" if self._lowest is None else self._lowest.name
-        self._reads = Reads(table, sources, place, self._increments, lowest, net.layers[-1].name)
+        self._reads = Reads(PhaseTable(self.schedule, layout), net.layers, sources, place, self._increments)
 
     def _populations_below(self, layer, populations) -> list[tuple[str, list]]:
         """What a layer reads: (population, the drops in between, from the layer downward), for each parent."""
@@ -102,12 +100,12 @@ class Drawing:
         Image order[i] gets the mask that the phase-locked engine gives to image i of a batch.
         """
         self._prepare(batch)
-        return np.arange(batch) if self.schedule.in_phase else np.concatenate(self._turns(batch))
+        return np.arange(batch) if self._reads.locked else np.concatenate(self._turns(batch))
 
     def _reader(self, layer):
-        """The layer whose units the feedback of a layer reaches: the one right below, beyond drops."""
+        """The layer whose units the feedback of a layer reaches: right below, or beyond drops; None : the image."""
         layers = self.net.layers
-        return next(lower for lower in reversed(layers[: layers.index(layer)]) if lower.kind != "drop")
+        return next((lower for lower in reversed(layers[: layers.index(layer)]) if lower.kind != "drop"), None)
 
     def _falling(self, layer) -> tuple[list, list[str]]:
         """A layer and the drops that its signals pass on their way down; the sums whose signals join them there."""

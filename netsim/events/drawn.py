@@ -9,19 +9,23 @@ import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.events import mixing
-from netsim.events.probabilities import STRATA, Phases, PhaseTable
+from netsim.events import parts as cuts
+from netsim.events.probabilities import PARTS, Phases, PhaseTable
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 from netsim.geometry import INPUT
 from netsim.kernels import chance
 from netsim.kernels.memory import zeros
 from netsim.kernels.workers import Workers
 
-#: Parts of a layer's units that read apart, early ones before late ones: a power of two ...
-PARTS = 4
-_SHIFT = 14  # of 16 bits: the highest two tell the group
+#: A unit's number is 16 bits, of which the highest tell its group: one of `PARTS`.
+_SHIFT = 16 - (PARTS.bit_length() - 1)
 
-#: ... where more than this share of their reads is out of phase; below, one time for all of them is as good.
-_UNLIKE = 0.1
+#: A layer's units read in parts, early ones before late ones, where more than this share of their reads is out of
+#: phase; below, one time for all of them is as good.
+_UNLIKE = 1e-3
+
+#: Words of the counter hash, after those of a turn: a unit's numbers, the turning of groups, limits of reads.
+_UNITS, _TURN, _LIMITS, _ENDS = 11, 13, 14, 15
 
 #: A read: reader, kind of event, source. With None in place of the source: the events of a layer.
 Key = tuple[str, int, str]
@@ -41,7 +45,7 @@ class Chance:
 
     Attributes
     ----------
-    turns : (layer, kind of event) -> int64 (images,), by which the groups of its units are turned; where they are parts
+    turns : (layer, kind of event) -> int64 (images,), by which the groups of its units are turned
     limits : read -> int32 (parts, images) low and high, as `netsim.events.mixing.mix` takes them
     streams : population -> uint64, of its units' two numbers; where some read depends on them
     """
@@ -54,14 +58,12 @@ class Chance:
 class Reads:
     """Every read of a net: the probabilities of what it sees, and in how many parts the units of a layer read.
 
-    sources : reader -> populations that it reads; place : population -> its number, -1 for the image
-    learning : names of the layers that learn; lowest : the lowest of them; top : the output layer
+    layers : of the net; sources : reader -> populations that it reads; place : population -> its number, -1 for the
+    image; learning : names of the layers that learn
     """
 
-    def __init__(
-        self, table: PhaseTable, sources: dict[str, list[str]], place: dict[str, int], learning, lowest: str, top: str
-    ):
-        self.place = place
+    def __init__(self, table: PhaseTable, layers, sources: dict[str, list[str]], place: dict[str, int], learning):
+        self.place, self._tied = place, table.tied
         self.phases: dict[Key, Phases] = {}
         for reader, names in sources.items():
             own = place[reader]
@@ -73,15 +75,9 @@ class Reads:
                 if reader in learning:
                     self.phases[reader, PLASTICITY, source] = table.of_source(own, PLASTICITY, below)
                     self.phases[reader, PLASTICITY, reader] = table.of_own(own, PLASTICITY)
+        top = layers[-1].name
         self.phases[top, FEEDBACK, top] = table.of_own(place[top], FEEDBACK).without_signal()
         self.order = {name: table.order(at) for name, at in place.items() if name != INPUT}
-        self.parts: dict[tuple[str, int], int] = {}
-        for (reader, kind, source), found in self.phases.items():
-            meant = found.present if kind == FEEDFORWARD else found.signal
-            # what is not passed on need not be told apart: scores upward, signals of the lowest layer downward
-            ends = reader == (top if kind == FEEDFORWARD else lowest)
-            apart = kind != PLASTICITY and reader != source and not ends and 1.0 - meant.mean() > _UNLIKE
-            self.parts[reader, kind] = max(self.parts.get((reader, kind), 1), PARTS if apart else 1)
         self.ends = {name: table.at_the_end(at) for name, at in place.items() if name != INPUT}
         self.ends[INPUT] = Phases.always(0.0, 1.0, 0.0, 0.0, 0.0)
         #: reads that always see x, or the signal, of the same presentation
@@ -89,34 +85,63 @@ class Reads:
             key: "x" if found.all_present else "signal" if found.all_signal else None
             for key, found in self.phases.items()
         }
+        #: whether every read sees what it does in the phase-locked engine
+        self.locked = all(self.plain[key] == _meant(*key, top) for key in self.phases)
+        self.parts = self._parts({layer.name: layer for layer in layers}, learning, top)
+        self._limits = {key: found.over(self.parts[key[:2]]) for key, found in self.phases.items()}
         #: populations whose units may show one thing or another
         self.drawn = {source for (_, _, source), plain in self.plain.items() if plain is None and source != INPUT}
         #: populations of which some read sees what they kept from the presentation before
         self.remembered = {source for (_, kind, source), found in self.phases.items() if _sees_kept(kind, found)}
 
+    def _parts(self, layers, learning, top: str) -> dict[tuple[str, int], int]:
+        """In how many parts the units of a layer have their events of a kind."""
+        parts: dict[tuple[str, int], int] = {}
+        lowest = next((name for name in layers if name in learning), "")
+        for (reader, kind, source), found in self.phases.items():
+            meant = found.present if kind == FEEDFORWARD else found.signal
+            # what is not passed on need not be told apart: scores upward, signals of the lowest layer downward
+            ends = reader == (top if kind == FEEDFORWARD else lowest)
+            apart = kind != PLASTICITY and reader != source and not ends and 1.0 - meant.mean() > _UNLIKE
+            parts[reader, kind] = max(parts.get((reader, kind), 1), PARTS if apart else 1)
+        for reader in learning:
+            parts[reader, PLASTICITY] = self._parts_of_plasticity(layers[reader], parts[reader, FEEDBACK])
+        return parts
+
+    def tied(self, reader: str) -> bool:
+        """Whether the units of a layer learn in the parts in which their feedback comes, at times that go with it."""
+        return self._tied and self.parts.get((reader, PLASTICITY), 1) > 1
+
+    def _parts_of_plasticity(self, layer, returning: int) -> int:
+        """In how many parts the units of a layer learn; ``returning`` : parts in which their feedback comes.
+
+        A late event finds more of its units returned, and more of their inputs gone. Where both occur, late and early
+        ones are told apart; also where a unit's event goes with its feedback: late units have the better signals.
+        """
+        reads = {key[2]: found for key, found in self.phases.items() if key[:2] == (layer.name, PLASTICITY)}
+        own = 1.0 - reads.pop(layer.name).signal.mean()
+        below = max(1.0 - found.present.mean() for found in reads.values())
+        number = cuts.most_parts(layer)
+        if self._tied:
+            return number if below > _UNLIKE and number == returning == PARTS else 1
+        return number if min(own, below) > _UNLIKE else 1
+
     def draw(self, number: int, *words: int) -> Chance:
         """The times at which the parts of each layer read in ``number`` presentations, and the limits of all reads."""
         turns: dict[tuple[str, int], np.ndarray] = {}
         for key, parts in self.parts.items():
+            turns[key] = np.zeros(number, np.int64)
             if parts > 1:
-                turns[key] = np.zeros(number, np.int64)
-                mixing.turns(turns[key], chance.key(*words, self.place[key[0]], key[1], 13), parts)
-        times: dict[tuple[str, int], np.ndarray] = {}
-        limits: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
-        for place, (key, found) in enumerate(self.phases.items()):
-            reader, kind, source = key
-            events = (reader, kind)
-            if events not in times:
-                parts = self.parts[events]
-                stratum = times[events] = np.empty((parts, number), np.int64)
-                stream = chance.key(*words, self.place[reader], kind, 12)
-                turn = turns.get(events, np.zeros(number, np.int64))
-                mixing.strata(stratum, turn, stream, STRATA, parts)
-            limits[key] = _limits(found, times[events], chance.key(*words, place, 14), source == INPUT)
-        nothing = np.zeros((1, number), np.int64)
+                kind = FEEDBACK if key[1] == PLASTICITY and self._tied else key[1]
+                mixing.turns(turns[key], chance.key(*words, self.place[key[0]], kind, _TURN), parts)
+        limits = {
+            key: _limits(found, turns[key[:2]], chance.key(*words, place, _LIMITS), key[2] == INPUT)
+            for place, (key, found) in enumerate(self._limits.items())
+        }
+        nothing = np.zeros(number, np.int64)
         for place, name in enumerate(sorted(self.remembered)):
-            limits[ending(name)] = _limits(self.ends[name], nothing, chance.key(*words, place, 15), False)
-        streams = {name: chance.key(*words, self.place[name], 11) for name in self.place if name in self.drawn}
+            limits[ending(name)] = _limits(self.ends[name].over(1), nothing, chance.key(*words, place, _ENDS), False)
+        streams = {name: chance.key(*words, self.place[name], _UNITS) for name in self.place if name in self.drawn}
         return Chance(turns, limits, streams)
 
     def in_phase(self) -> dict[str, dict[str, tuple[float, int]]]:
@@ -147,6 +172,13 @@ def group_bits(part: np.ndarray) -> np.ndarray:
 def free_bits(parts: int) -> np.uint16:
     """The bits of a unit's number that are random, where a layer's units are so many parts."""
     return np.uint16(0xFFFF >> (16 - _SHIFT) if parts > 1 else 0xFFFF)
+
+
+def _meant(reader: str, kind: int, source: str, top: str) -> str:
+    """What a read sees in phase."""
+    if kind == FEEDFORWARD or (reader == source == top != "" and kind == FEEDBACK):
+        return "x"
+    return "signal" if kind == FEEDBACK or reader == source else "x"
 
 
 def _sees_kept(kind: int, found: Phases) -> bool:
@@ -182,7 +214,7 @@ class Drawn:
 
     def _units_of(self, name: str, number: int) -> tuple:
         """What `mixing.draw_units` needs to know of a population."""
-        kinds, nothing = (FEEDFORWARD, FEEDBACK), np.zeros(number, np.int64)
+        kinds, nothing = (FEEDFORWARD, FEEDBACK), np.zeros(number, np.int64)  # nothing turns what is no reader
         free = [free_bits(self.parts(name, kind)) for kind in kinds]
         turn = [group_bits(self.chance.turns.get((name, kind), nothing)) for kind in kinds]
         groups = [self._groups[name, kind] for kind in kinds]
@@ -230,12 +262,12 @@ class Drawn:
         spread(span, lambda s: mixing.mix_at_own_feedback(*arrays, self.at[name].image, s.first, s.last))
         return self.at[name]
 
-    def mix(self, out: np.ndarray, key: Key, part: int, span: Span) -> None:
-        """Set ``out``, laid out as the source, to what it shows."""
+    def mix(self, out: np.ndarray, key: Key, part: int, span: Span, begin: int = 0, end: int | None = None) -> None:
+        """Set ``out``, laid out as the source, to what it shows; or but a stretch of each image."""
         source, (low, high) = key[2], self.chance.limits[key]
-        arrays = (out, *self._phases_of(key))
-        image = self.at[source].image
-        spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, s.first, s.last))
+        arrays, image = (out, *self._phases_of(key)), self.at[source].image
+        ends = begin, image if end is None else end
+        spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, *ends, s.first, s.last))
 
     def _phases_of(self, key: Key) -> tuple[np.ndarray, ...]:
         """What a source kept, its x, its signal, and the two numbers of its units."""
@@ -283,7 +315,8 @@ def _alike(activity: Activity) -> Activity:
     return other
 
 
-def _limits(found: Phases, stratum: np.ndarray, stream, together: bool) -> tuple[np.ndarray, np.ndarray]:
-    low, high = np.empty((2, *stratum.shape), np.int32)
-    mixing.limits(low, high, found.not_arrived, found.returned, stratum, stream, together)
+def _limits(found: Phases, turn: np.ndarray, stream, together: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of each part of a reader's units in each image, int32 (parts, images)."""
+    low, high = np.empty((2, len(found.returned), len(turn)), np.int32)
+    mixing.limits(low, high, found.not_arrived, found.returned, turn, stream, together)
     return low, high

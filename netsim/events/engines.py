@@ -12,9 +12,7 @@ from netsim.network import Network
 ENGINES = ("exact", "batched")
 
 
-def trainer(
-    net: Network, schedule: Schedule | str, engine: str = "exact", device: Device = CPU, **options
-) -> Trainer:
+def trainer(net: Network, schedule: Schedule | str, engine: str = "exact", device: Device = CPU, **options) -> Trainer:
     """`EventTrainer` or `BatchedTrainer`, on a GPU `CudaBatchedTrainer`, with the options of these.
 
     Raises OptionError for an unknown engine, or one that the device does not have, and what the trainers raise.

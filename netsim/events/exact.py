@@ -12,7 +12,19 @@ from netsim.errors import ArrayError, OptionError
 from netsim.events import weights as orders
 from netsim.events.presets import resolve
 from netsim.events.schedule import Schedule
-from netsim.events.state import FEEDBACK_RATE, LOGGED, MU, ONLINE, RATE, SLOPE, SOFTMAX, SYMMETRIC, TAGGED, Weights
+from netsim.events.state import (
+    FEEDBACK_RATE,
+    LOGGED,
+    MU,
+    ONLINE,
+    RATE,
+    SIGN,
+    SLOPE,
+    SOFTMAX,
+    SYMMETRIC,
+    TAGGED,
+    Weights,
+)  # fmt: skip
 from netsim.events.stream import EventStream
 from netsim.events.times import EventTimes
 from netsim.events.wiring import plan
@@ -181,7 +193,7 @@ class EventTrainer(Trainer):
 
     def _new_stream(self, number: int) -> EventStream:
         times = EventTimes(self.schedule, self._plan.layout, self.timing_seed, self.epoch, number)
-        constants = {SLOPE: self.net.options["slope"], MU: self.mu}
+        constants = {SLOPE: self.net.options["slope"], MU: self.mu, SIGN: self.schedule.factor}
         flags = {
             SOFTMAX: self.loss_name == "softmax",
             ONLINE: self.online,

@@ -89,10 +89,12 @@ def set_right(forward, backward, arrivals, returns, first, last):
 
 
 @compiled
-def mix(out, kept, x, signal, forward, backward, low, high, size, first, last):
-    """Images [first, last): out = what each unit shows. Arrays float32, laid out alike, ``size`` numbers an image."""
+def mix(out, kept, x, signal, forward, backward, low, high, size, begin, end, first, last):
+    """Images [first, last): out = what each unit shows. Arrays float32, laid out alike, ``size`` numbers an image, of
+    which those from ``begin`` to ``end`` - 1 are set.
+    """
     for image in range(first, last):
-        here = slice(image * size, (image + 1) * size)
+        here = slice(image * size + begin, image * size + end)
         early, late = low[image], high[image]
         if late > 65535:
             if early > 0:
@@ -180,17 +182,11 @@ def columns(out, weights, stride, begin, number, first, last):
 
 
 @compiled
-def strata(out, turn, stream, number, parts):
-    """out[p, b] = stratum (of ``number``) of the times at which part p of a layer's units reads in image b.
-
-    Part p is group (p + turn[b]) modulo ``parts`` there; the last group has the earliest times. turn : int64.
-    """
-    for image in range(out.shape[1]):
-        for part in range(parts):
-            draw = bits(stream, np.uint64(image * parts + part))
-            group = (part + turn[image]) % parts
-            place = np.int64((draw * np.uint64(number)) >> S32)
-            out[part, image] = ((parts - 1 - group) * number + place) // parts
+def set_columns(out, values, stride, begin, number, first, last):
+    """out[r, begin + j] = values[r, j] for the rows [first, last): `columns` the other way."""
+    for row in range(first, last):
+        for j in range(number):
+            out[row * stride + begin + j] = values[row * number + j]
 
 
 @compiled
@@ -201,16 +197,17 @@ def turns(out, stream, parts):
 
 
 @compiled
-def limits(low, high, not_arrived, returned, stratum, stream, together):
+def limits(low, high, not_arrived, returned, turn, stream, together):
     """The limits of a read by part and image, int32 (parts, images): low, high as `mix` takes them.
 
-    not_arrived, returned : float64, probabilities by stratum. What is below 2^-16 is rounded at random, so that the
-    means are right. together : all units show the same (the image).
+    not_arrived, returned : float64 (parts,), probabilities by group of the readers, the earliest first. Part p is group
+    (p + turn[b]) modulo the parts in image b; the last group is the earliest. turn : int64 (images,). What is below
+    2^-16 is rounded at random, so that the means are right. together : all units show the same (the image).
     """
     parts, images = low.shape
     for part in range(parts):
         for image in range(images):
-            s, counter = stratum[part, image], np.uint64(2 * (part * images + image))
+            s, counter = parts - 1 - (part + turn[image]) % parts, np.uint64(2 * (part * images + image))
             one = np.float64(bits(stream, counter)) * 2.0**-32
             other = np.float64(bits(stream, counter + np.uint64(1))) * 2.0**-32
             if together:

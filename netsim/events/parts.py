@@ -1,8 +1,8 @@
 """A layer's products for a part of the units that read: so each part reads at a time of its own, at no more cost.
 
 Which units are a part depends on who computes their read. At the outputs of a filter: locations scattered over the
-map. At a full layer, and below one: units side by side. Elsewhere (None) every part is computed for all units, and
-what belongs to other parts is thrown away.
+map; when they learn, rows of it. At a full layer, and below one: units side by side. Elsewhere (None) every part is
+computed for all units, and what belongs to other parts is thrown away.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import copy
 import numpy as np
 
 from netsim.activity import Activity, Span
-from netsim.events.mixing import columns
+from netsim.events.mixing import columns, set_columns
+from netsim.events.probabilities import PARTS
 from netsim.kernels import chance
 from netsim.kernels.memory import empty
 from netsim.kernels.sparse import BLOCK
@@ -43,11 +44,26 @@ def reading_parts(layer, parts: int, place: int) -> np.ndarray:
     return np.repeat(scattered(layer.units // layer.shape[-1], parts, 1, place), layer.shape[-1])
 
 
-def returning_parts(layer, above, parts: int, place: int) -> np.ndarray:
-    """Part of each unit of a layer at its feedback events, where the layer ``above`` (beyond drops) sends them."""
+def returning_parts(layer, above, parts: int, place: int, tied: bool) -> np.ndarray:
+    """Part of each unit of a layer at its feedback events, where the layer ``above`` (beyond drops) sends them.
+
+    ``tied`` : it learns in the same parts.
+    """
+    if tied:
+        return learning_parts(layer, parts)
     if above.kind in ("full", "output"):
         return side_by_side(layer.units, parts, BLOCK if layer.units >= parts * BLOCK else 1)
     return np.repeat(scattered(layer.units // layer.shape[-1], parts, 2, place), layer.shape[-1])
+
+
+def most_parts(layer) -> int:
+    """In how many parts the units of a layer with weights may learn: of rows of its map, or of units."""
+    return min(PARTS, layer.shape[0])
+
+
+def learning_parts(layer, parts: int) -> np.ndarray:
+    """Part of each unit of a layer at its plasticity events, int64 (units,): rows of its map, or units side by side."""
+    return np.repeat(side_by_side(layer.shape[0], parts), layer.units // layer.shape[0])
 
 
 def in_layout(part: np.ndarray, activity: Activity) -> np.ndarray:
@@ -86,6 +102,13 @@ def feedback_reads(layer, own: Activity, down: Downward, part: np.ndarray, parts
         if aligned or (all(map(len, stretches)) and down.activity.kept is None):
             return [_RowsDown(layer, down, int(where[0]), int(where[-1]) + 1) for where in stretches]
     return None
+
+
+def learning_reads(layer, own: Activity, part: np.ndarray, parts: int) -> list[Learn]:
+    """What adds up the increments of each part of a layer's units; own : the layer's activity."""
+    kind = {"conv": _FilterLearn, "untied": _FilterLearn}.get(layer.kind, _ColumnsLearn)
+    places = part[:: layer.shape[-1]] if kind is _FilterLearn else part
+    return [kind(layer, own, np.flatnonzero(places == p)) for p in range(parts)]
 
 
 def _some_locations(layer, where: np.ndarray):
@@ -140,6 +163,59 @@ class _ColumnsUp(Read):
         self.some.feedforward((below,), self.part, span)
         own, end = self.own.array(span.last), self.begin + self.some.n_out
         own[:, self.begin : end] = self.part.array(span.last)
+
+
+class Learn:
+    """Adds up the increments of one part of a layer's units, which lie side by side in an image.
+
+    Attributes
+    ----------
+    begin, end : where they lie in an image of the layer's activity
+    """
+
+    begin: int
+    end: int
+
+    def __call__(self, below: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        """increment += sum over images of delta x_below; ``fresh`` : it held nothing before."""
+
+    def finish(self, increment: np.ndarray, workers: Workers) -> None:
+        """At the end of a batch."""
+
+
+class _FilterLearn(Learn):
+    def __init__(self, layer, own: Activity, where: np.ndarray):
+        self.some, self.own, self.first_part = _some_locations(layer, where), copy.copy(own), where[0] == 0
+        if self.some is layer:
+            self.some = copy.copy(layer)
+            self.some.shape = (where.size // layer.shape[1], *layer.shape[1:])
+        self.tied = layer.kind == "conv"
+        self.own.units, self.own.inputs = own.units[where], own.inputs[where]
+        self.begin, self.end = int(self.own.units[0]), int(self.own.units[-1]) + layer.shape[-1]
+
+    def __call__(self, below: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        # all parts of a tied layer add to one increment
+        self.some.hebbian(below, self.own, increment, fresh and (self.first_part or not self.tied), span)
+
+
+class _ColumnsLearn(Learn):
+    """A full layer's part has an increment of its own, side by side, until the end of a batch."""
+
+    def __init__(self, layer, own: Activity, where: np.ndarray):
+        self.begin, self.end = int(where[0]), int(where[-1]) + 1
+        self.layer, self.source = layer, own
+        self.part = Activity((where.size,), own.images)
+        self.increment = empty(layer.n_in * where.size)
+        self.some = copy.copy(layer)
+        self.some.__dict__.update(n_out=where.size, _W=self.increment.reshape(layer.n_in, -1))
+
+    def __call__(self, below: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        self.part.array(span.last)[...] = self.source.array(span.last)[:, self.begin : self.end]
+        self.some.hebbian(below, self.part, self.increment, fresh, span)
+
+    def finish(self, increment: np.ndarray, workers: Workers) -> None:
+        arguments = (increment, self.increment, self.layer.n_out, self.begin, self.some.n_out)
+        workers.run(lambda a, b: set_columns(*arguments, a, b), self.layer.n_in, 64)
 
 
 class _RowsDown(Read):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.events.runs import add_runs
-from netsim.events.state import FEEDBACK_RATE, ONLINE, RATE, SYMMETRIC, TAGGED, ZERO
+from netsim.events.state import FEEDBACK_RATE, ONLINE, RATE, SIGN, SYMMETRIC, TAGGED, ZERO
 from netsim.events.wiring import CONV, FULL, OUTPUT, UNTIED
 from netsim.kernels.jit import pasted
 
@@ -27,7 +27,7 @@ def note(w, weights, s, q, slot, units, times, first, last):
     start = s.tag_start[slot, w.edge_source[w.parent[q, 0]]]
     for n in range(first, last):
         unit = units[n]
-        value = s.r[begin + unit]
+        value = s.constants[SIGN] * s.r[begin + unit]
         if s.flags[TAGGED]:
             fading = np.exp(min(max((start - times[n]) / s.tag_decay[0], -_REACH), _REACH))
             value = s.constants[ZERO] + value * fading

@@ -43,9 +43,10 @@ def desynchronised(p: float = 0.8) -> Schedule:
 
     It applies to the layers with a saturating unit (conv, untied, full), for each unit and presentation; where
     the feedback does not arrive, the unit above and the synapses below go on reading x. The author's code has
-    p = 0.8. Raises OptionError unless 0 <= p <= 1.
+    p = 0.8, and units there carry the derivative of the loss, not minus it: so does this schedule.
+    Raises OptionError unless 0 <= p <= 1.
     """
-    return Schedule(replacement=number(p, "p of the desynchronised replacement", 0.0, 1.0))
+    return Schedule(replacement=number(p, "p of the desynchronised replacement", 0.0, 1.0), sign="minus")
 
 
 PRESETS = {"nominal": nominal, "guerguiev2017": guerguiev2017, "desynchronised": desynchronised}

@@ -9,6 +9,8 @@ A schedule file (every entry may be left out; times in ``unit``, counted from th
     forward_phase = 4.0        # length P of the first phase; settling + L layer_delay if left out
     feedback_phase = 5.0       # length of the second; settling + (L + 1) layer_delay if left out
     weights = "batch"          # or "online"
+    sign = "plus"              # units carry minus the derivative of the loss, and every update is a plus (the paper);
+                               # "minus": they carry the derivative, and every update is a minus (the author's code)
     replacement = 1.0          # probability that a unit of a hidden layer with weights gets its event b at all
     plasticity_lag = 0.0       # presentations
     tag_decay = 20.0           # time constant of the synaptic tag (inf: it does not fade); left out: no tag
@@ -47,6 +49,7 @@ from netsim.events.distributions import Distribution, number
 EVENTS = ("feedforward", "feedback", "plasticity")
 UNITS = ("tau", "ms")
 WEIGHTS = ("batch", "online")
+SIGNS = {"plus": 1, "minus": -1}
 _TIMES = (*EVENTS, "skew")
 _DRAWS = ("unit_delay", "forward_extension", "feedback_extension")
 _JITTERS = tuple(f"jitter_{event}" for event in EVENTS)
@@ -86,6 +89,7 @@ class Schedule:
     forward_phase: float | None = None
     feedback_phase: float | None = None
     weights: str = "batch"
+    sign: str = "plus"
     replacement: float = 1.0
     plasticity_lag: float = 0.0
     tag_decay: float | None = None
@@ -104,9 +108,9 @@ class Schedule:
     feedback_extension: Distribution | None = None
 
     def __post_init__(self) -> None:
-        for name, known in (("unit", UNITS), ("weights", WEIGHTS)):
+        for name, known in (("unit", UNITS), ("weights", WEIGHTS), ("sign", SIGNS)):
             value = getattr(self, name)
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise OptionError(f"unknown {name} {shown(value)} of a schedule{nearest(shown(value), known)}")
         self._keep("layer_delay", number(self.layer_delay, "layer_delay", 0.0, 1e6))
         if self.layer_delay == 0.0:
@@ -214,6 +218,11 @@ class Schedule:
     def jitters(self) -> tuple[Distribution | None, ...]:
         """The jitter of feedforward, feedback and plasticity events."""
         return tuple(getattr(self, name) for name in _JITTERS)
+
+    @property
+    def factor(self) -> int:
+        """1 or -1: what the output error and every update are multiplied by. In phase it changes nothing."""
+        return SIGNS[self.sign]
 
     @property
     def in_phase(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from netsim.events.wiring import Plan
 
 #: Places in `State.constants`.
-ZERO, ONE, SLOPE, MU, RATE, FEEDBACK_RATE = range(6)
+ZERO, ONE, SLOPE, MU, RATE, FEEDBACK_RATE, SIGN = range(7)
 #: Places in `State.flags`.
 SOFTMAX, ONLINE, SYMMETRIC, TAGGED, LOGGED = range(5)
 #: Codes of what a unit carries are counted modulo this.
@@ -104,8 +104,8 @@ def new_state(plan: Plan, dtype, slots: int, constants: dict[int, float], flags:
     wiring = plan.wiring
     number, populations = int(wiring.units.sum()), wiring.units.size
     masks = sum(mask.units for mask in plan.masks)
-    values = np.zeros(6, dtype)
-    values[ONE] = 1
+    values = np.zeros(7, dtype)
+    values[ONE] = values[SIGN] = 1
     for place, value in constants.items():
         values[place] = value
     switches = np.zeros(5, np.int64)

@@ -18,7 +18,7 @@ from netsim.kernels.chance import key
 FEEDFORWARD, FEEDBACK, PLASTICITY, REPLACEMENT, DELAY, FORWARD_PHASE, FEEDBACK_PHASE = range(7)
 
 #: Kinds of layers whose feedback arrives with the probability `Schedule.replacement`.
-_REPLACED = ("conv", "untied", "full")
+REPLACED = ("conv", "untied", "full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class EventTimes:
         if self._delays[place] is not None:
             return True
         draws = [schedule.jitters[kind]]
-        if kind == FEEDBACK and schedule.replacement < 1.0 and self.layout.kinds[place] in _REPLACED:
+        if kind == FEEDBACK and schedule.replacement < 1.0 and self.layout.kinds[place] in REPLACED:
             return True
         if kind == PLASTICITY and schedule.plasticity_follows:
             draws.append(schedule.jitter_feedback)
@@ -136,7 +136,7 @@ class EventTimes:
         self._jitter(presentation, kind, place, times)
         if kind == PLASTICITY and schedule.plasticity_follows:
             self._jitter(presentation, FEEDBACK, place, times)
-        if kind == FEEDBACK and schedule.replacement < 1.0 and self.layout.kinds[place] in _REPLACED:
+        if kind == FEEDBACK and schedule.replacement < 1.0 and self.layout.kinds[place] in REPLACED:
             never(times, 1.0 - schedule.replacement, key(*self.words, presentation, place, REPLACEMENT))
 
     def _jitter(self, presentation: int, kind: int, place: int, times: np.ndarray) -> None:

@@ -286,8 +286,6 @@ def test_learning_in_parts_adds_up_what_learning_at_once_does(text, drop):
         for learn in learners:
             learn(below, found, True, span)
             learn(below, found, False, span)
-        for learn in learners:
-            learn.finish(found, trainer._workers)
         # twice as much; sums of 13 images of at most 42 locations, cut in another way
         np.testing.assert_allclose(found, 2 * flat, rtol=0, atol=1100 * 2.0**-24 * np.abs(flat).max())
         tried += len(learners)

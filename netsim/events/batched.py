@@ -57,9 +57,6 @@ class BatchedTrainer(Drawing, Trainer):
             wrong += self._present(images[now], labels[now], loss[seen], parts, done == 0)
             done += len(now)
         self._add_parts(len(parts))
-        for name, learners in self._learn_apart.items():
-            for learn in learners:
-                learn.finish(self._increments[name].reshape(-1), self._workers)
         if self.schedule.factor < 0:
             for increment in self._increments.values():
                 np.negative(increment, out=increment)
@@ -220,7 +217,7 @@ class BatchedTrainer(Drawing, Trainer):
             key = (layer.name, kind, name)
             mixed = self._reads.plain[key] is None
             if mixed and len(drops) == 1 and reads_kept(layer, at[drops[0].name], at[name]):
-                drawn.show_kept(key, part, at[drops[0].name], span)
+                drawn.show_through(key, part, at[drops[0].name], span)
                 seen.append(at[drops[0].name])
                 continue
             shown = drawn.show(key, part, span)

@@ -27,6 +27,8 @@ _UNLIKE = 1e-3
 #: Words of the counter hash, after those of a turn: a unit's numbers, the turning of groups, limits of reads.
 _UNITS, _TURN, _LIMITS, _ENDS = 11, 13, 14, 15
 
+_ONE = np.float32(1)
+
 #: A read: reader, kind of event, source. With None in place of the source: the events of a layer.
 Key = tuple[str, int, str]
 
@@ -262,12 +264,14 @@ class Drawn:
         spread(span, lambda s: mixing.mix_at_own_feedback(*arrays, self.at[name].image, s.first, s.last))
         return self.at[name]
 
-    def mix(self, out: np.ndarray, key: Key, part: int, span: Span, begin: int = 0, end: int | None = None) -> None:
-        """Set ``out``, laid out as the source, to what it shows; or but a stretch of each image."""
+    def mix(
+        self, out: np.ndarray, key: Key, part: int, span: Span, begin: int = 0, end: int | None = None, scale=_ONE
+    ) -> None:
+        """Set ``out``, laid out as the source, to ``scale`` times what it shows; or but a stretch of each image."""
         source, (low, high) = key[2], self.chance.limits[key]
         arrays, image = (out, *self._phases_of(key)), self.at[source].image
         ends = begin, image if end is None else end
-        spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], image, *ends, s.first, s.last))
+        spread(span, lambda s: mixing.mix(*arrays, low[part], high[part], scale, image, *ends, s.first, s.last))
 
     def _phases_of(self, key: Key) -> tuple[np.ndarray, ...]:
         """What a source kept, its x, its signal, and the two numbers of its units."""
@@ -275,14 +279,9 @@ class Drawn:
         # the signal of its own presentation cannot be known to a feedforward read: the one before stands in for it
         return kept, x.values, kept if key[1] == FEEDFORWARD else signal.values, *self._late[key[2]]
 
-    def show_kept(self, key: Key, part: int, drop: Activity, span: Span) -> None:
-        """Set a drop that lists the units it keeps to what the units below show: the others are not read."""
-        source, (low, high), lists, at = key[2], self.chance.limits[key], drop.lists, self.at[key[2]]
-        arrays = self._phases_of(key)
-        spread(span, lambda s: mixing.mix_kept(
-            drop.values, drop.image, drop.origin, lists.lists, lists.starts, lists.units, drop.scale,
-            *arrays, low[part], high[part], at.image, self.x[source].origin, s.first, s.last,
-        ))  # fmt: skip
+    def show_through(self, key: Key, part: int, drop: Activity, span: Span) -> None:
+        """Set a drop that lists the units it keeps to what all units below show: the others are not read."""
+        self.mix(drop.values, key, part, span, scale=drop.scale)
 
     def values_shown(self, key: Key) -> np.ndarray:
         """Where `show` will have what it shows."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.kernels.chance import FIRST, GAMMA, S27, S30, S31, S32, SECOND, STRIDE, bits
-from netsim.kernels.jit import compiled, inlined
+from netsim.kernels.jit import cgutils, compiled, inlined, intrinsic, ir, types
+from netsim.kernels.vectors import CODE, CODES, SHORTS, VECTOR, over_lanes, pointers, splat
 
-_S16, _EIGHT = np.uint64(16), np.uint64(8)
 _THIRD = np.uint64(0xD6E8FEB86659FD93)
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
@@ -88,68 +88,52 @@ def set_right(forward, backward, arrivals, returns, first, last):
             backward[i] = 0
 
 
+@intrinsic
+def _show(typing, out, kept, x, signal, forward, backward, at, length, low, high, scale):
+    """out[i] = scale times what unit i shows to a read with these limits, for ``length`` units from ``at`` on."""
+
+    def generate(context, builder, signature, values):
+        out, kept, x, signal, forward, backward = pointers(context, builder, signature, values, 6)
+        at, length, low, high, scale = values[6:]
+        low, high, scale = (splat(builder, value) for value in (low, high, scale))
+
+        def body(lanes, offset):
+            place = builder.add(at, offset)
+
+            def below(numbers, limit):
+                number = lanes.load(builder.gep(numbers, [place]), 0, SHORTS)
+                return builder.icmp_signed("<", builder.zext(number, CODES), limit)
+
+            before, present, after = (lanes.load(builder.gep(array, [place])) for array in (kept, x, signal))
+            value = builder.select(below(forward, low), before, present)
+            value = builder.select(below(backward, high), value, after)
+            lanes.store(builder.fmul(scale, value), builder.gep(out, [place]))
+
+        over_lanes(builder, length, body)
+        return context.get_dummy_value()
+
+    numbers = [types.int64, types.int64, types.int32, types.int32, types.float32]
+    return types.void(out, kept, x, signal, forward, backward, *numbers), generate
+
+
 @compiled
-def mix(out, kept, x, signal, forward, backward, low, high, size, begin, end, first, last):
-    """Images [first, last): out = what each unit shows. Arrays float32, laid out alike, ``size`` numbers an image, of
-    which those from ``begin`` to ``end`` - 1 are set.
+def mix(out, kept, x, signal, forward, backward, low, high, scale, size, begin, end, first, last):
+    """Images [first, last): out = scale times what each unit shows. Arrays float32, laid out alike, ``size`` numbers
+    an image, of which those from ``begin`` to ``end`` - 1 are set.
     """
     for image in range(first, last):
-        here = slice(image * size + begin, image * size + end)
-        early, late = low[image], high[image]
-        if late > 65535:
-            if early > 0:
-                _two(out[here], kept[here], x[here], forward[here], early)
-            else:
-                _copy(out[here], x[here])
-        elif early > 0:
-            _three(out[here], kept[here], x[here], signal[here], forward[here], backward[here], early, late)
-        else:
-            _two(out[here], x[here], signal[here], backward[here], late)
-
-
-@compiled
-def _two(out, below, above, units, limit):
-    # over whole arrays, so that the compiler knows every index to be inside and works on vectors
-    for i in range(out.size):
-        one, other = below[i], above[i]
-        out[i] = one if np.int32(units[i]) < limit else other
-
-
-@compiled
-def mix_kept(out, o_image, o_origin, lists, starts, number, scale, kept, x, signal, forward, backward, low, high,
-             size, origin, first, last):  # fmt: skip
-    """As `mix`, for the units of ``number`` that a drop keeps, times its scale; the others stay as they are.
-
-    lists, starts : see `netsim.kernels.sparse`. ``origin`` : place of the first unit in an image of the source.
-    """
-    marks = starts.size // (lists.size // number)
-    for image in range(first, last):
-        early, late = low[image], high[image]
-        source, target = image * size + origin, image * o_image + o_origin
-        for place in range(image * number, image * number + starts[(image + 1) * marks - 1]):
-            unit = lists[place]
-            i = source + unit
-            out[target + unit] = scale * shown(kept[i], x[i], signal[i], forward[i], backward[i], early, late)
+        at = image * size + begin
+        # what no unit shows is not fetched
+        before = kept if low[image] > 0 else x
+        after = signal if high[image] < 65536 else x
+        _show(out, before, x, after, forward, backward, at, end - begin, low[image], high[image], scale)
 
 
 @compiled
 def mix_at_own_feedback(out, kept, x, backward, size, first, last):
     """out = what each unit carries when its own feedback comes: x, or what it kept where x comes after that."""
-    for image in range(first, last):
-        here = slice(image * size, (image + 1) * size)
-        _two(out[here], kept[here], x[here], backward[here], 1)
-
-
-@compiled
-def _three(out, kept, x, signal, forward, backward, early, late):
-    for i in range(out.size):
-        out[i] = shown(kept[i], x[i], signal[i], forward[i], backward[i], early, late)
-
-
-@compiled
-def _copy(out, values):
-    for i in range(out.size):
-        out[i] = values[i]
+    for i in range(first * size, last * size):
+        out[i] = kept[i] if backward[i] == 0 else x[i]
 
 
 @compiled
@@ -171,22 +155,6 @@ def _take(out, values, units, shift, wanted):
     for i in range(out.size):
         new, old = values[i], out[i]
         out[i] = new if units[i] >> shift == wanted else old
-
-
-@compiled
-def columns(out, weights, stride, begin, number, first, last):
-    """out[r, j] = weights[r, begin + j] for the rows [first, last): a stretch of columns, side by side."""
-    for row in range(first, last):
-        for j in range(number):
-            out[row * number + j] = weights[row * stride + begin + j]
-
-
-@compiled
-def set_columns(out, values, stride, begin, number, first, last):
-    """out[r, begin + j] = values[r, j] for the rows [first, last): `columns` the other way."""
-    for row in range(first, last):
-        for j in range(number):
-            out[row * stride + begin + j] = values[row * number + j]
 
 
 @compiled
@@ -217,6 +185,46 @@ def limits(low, high, not_arrived, returned, turn, stream, together):
             high[part, image] = max(65536 - np.int32(np.floor(returned[s] * 65536.0 + other)), 1)
 
 
+@intrinsic
+def _largest_shown(typing, out, winner, kept, x, units, at, mark, corner, channels, window, row, limit):
+    """out[at + c], winner[mark + c] = the largest that the window at ``corner`` shows and its place, for every c."""
+
+    def generate(context, builder, signature, values):
+        out, winner, kept, x, units = pointers(context, builder, signature, values, 5)
+        at, mark, corner, channels, window, row, limit = values[5:]
+        best, place = cgutils.alloca_once(builder, VECTOR), cgutils.alloca_once(builder, CODES)
+        limit = splat(builder, limit)
+
+        def body(lanes, offset):
+            first = builder.add(corner, offset)
+
+            def shown(at):
+                number = lanes.load(builder.gep(units, [at]), 0, SHORTS)
+                early = builder.icmp_signed("<", builder.zext(number, CODES), limit)
+                before, present = (lanes.load(builder.gep(array, [at])) for array in (kept, x))
+                return builder.select(early, before, present)
+
+            builder.store(shown(first), best)
+            builder.store(ir.Constant(CODES, None), place)
+            with cgutils.for_range(builder, window) as rows, cgutils.for_range(builder, window) as columns:
+                shift = builder.add(builder.mul(rows.index, row), builder.mul(columns.index, channels))
+                value = shown(builder.add(first, shift))
+                # greater, not equal: ties go to the first; a NaN wins and stays
+                wins = builder.or_(
+                    builder.fcmp_ordered(">", value, builder.load(best)), builder.fcmp_unordered("uno", value, value)
+                )
+                builder.store(builder.select(wins, value, builder.load(best)), best)
+                code = builder.trunc(builder.add(builder.mul(rows.index, window), columns.index), CODE)
+                builder.store(builder.select(wins, splat(builder, code), builder.load(place)), place)
+            lanes.store(builder.load(best), builder.gep(out, [builder.add(at, offset)]))
+            lanes.store(builder.load(place), builder.gep(winner, [builder.add(mark, offset)]))
+
+        over_lanes(builder, channels, body)
+        return context.get_dummy_value()
+
+    return types.void(out, winner, kept, x, units, *[types.int64] * 6, types.int32), generate
+
+
 @compiled
 def pool_read(
     out, o_image, o_row, o_origin, winner, kept, x, units, b_image, b_row, b_origin, part, low,
@@ -236,31 +244,7 @@ def pool_read(
                 corner = image * b_image + b_origin + (y * b_row + across * channels) * stride
                 corner -= reach * (b_row + channels)
                 limit = low[part[location], image]
-                _largest(out, winner, kept, x, units, np.uint64(at), np.uint64(mark), np.uint64(corner),
-                         np.uint64(b_row), np.uint64(channels), window, limit)  # fmt: skip
-
-
-@inlined
-def _largest(out, winner, kept, x, units, at, mark, corner, row, channels, window, limit):
-    one = np.uint64(1)
-    for place in range(window * window):
-        here = corner + np.uint64(place // window) * row + np.uint64(place % window) * channels
-        c = np.uint64(0)
-        if place == 0:
-            while c < channels:
-                out[at + c] = kept[here + c] if np.int32(units[here + c]) < limit else x[here + c]
-                winner[mark + c] = 0
-                c += one
-        else:
-            code = np.int32(place)
-            while c < channels:
-                e, p, best, mine = kept[here + c], x[here + c], out[at + c], winner[mark + c]
-                value = e if np.int32(units[here + c]) < limit else p
-                # ties go to the first; a NaN wins and stays
-                wins = (value > best) | (value != value)
-                out[at + c] = value if wins else best
-                winner[mark + c] = code if wins else mine
-                c += one
+                _largest_shown(out, winner, kept, x, units, at, mark, corner, channels, window, b_row, limit)
 
 
 @compiled

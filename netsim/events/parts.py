@@ -12,10 +12,8 @@ import copy
 import numpy as np
 
 from netsim.activity import Activity, Span
-from netsim.events.mixing import columns, set_columns
 from netsim.events.probabilities import PARTS
 from netsim.kernels import chance
-from netsim.kernels.memory import empty
 from netsim.kernels.sparse import BLOCK
 from netsim.kernels.workers import Workers
 from netsim.layers import Downward
@@ -37,10 +35,15 @@ def side_by_side(units: int, parts: int, grain: int = 1) -> np.ndarray:
     return np.minimum(np.arange(units) // grain, pieces - 1) * parts // pieces
 
 
+def _grain(units: int, parts: int) -> int:
+    """Stretches of many units are whole blocks, and whole vectors on every machine."""
+    return BLOCK if units >= parts * BLOCK else 1
+
+
 def reading_parts(layer, parts: int, place: int) -> np.ndarray:
     """Part of each unit of a layer at its feedforward events, int64 (units,)."""
     if layer.kind in ("full", "output"):
-        return side_by_side(layer.units, parts, 16 if layer.units >= 64 * parts else 1)
+        return side_by_side(layer.units, parts, _grain(layer.units, parts))
     return np.repeat(scattered(layer.units // layer.shape[-1], parts, 1, place), layer.shape[-1])
 
 
@@ -52,7 +55,7 @@ def returning_parts(layer, above, parts: int, place: int, tied: bool) -> np.ndar
     if tied:
         return learning_parts(layer, parts)
     if above.kind in ("full", "output"):
-        return side_by_side(layer.units, parts, BLOCK if layer.units >= parts * BLOCK else 1)
+        return side_by_side(layer.units, parts, _grain(layer.units, parts))
     return np.repeat(scattered(layer.units // layer.shape[-1], parts, 2, place), layer.shape[-1])
 
 
@@ -63,7 +66,9 @@ def most_parts(layer) -> int:
 
 def learning_parts(layer, parts: int) -> np.ndarray:
     """Part of each unit of a layer at its plasticity events, int64 (units,): rows of its map, or units side by side."""
-    return np.repeat(side_by_side(layer.shape[0], parts), layer.units // layer.shape[0])
+    rows = layer.shape[0]  # of a full layer each unit is one
+    grain = _grain(rows, parts) if len(layer.shape) == 1 else 1
+    return np.repeat(side_by_side(rows, parts, grain), layer.units // rows)
 
 
 def in_layout(part: np.ndarray, activity: Activity) -> np.ndarray:
@@ -144,25 +149,22 @@ class _FilterDown(Read):
         self.some.feedback(self.tables, self.down, span)
 
 
+def _stretch(layer, where: np.ndarray):
+    """A full layer that works on some of its units, which lie side by side."""
+    some = copy.copy(layer)
+    some.begin, some.end = int(where[0]), int(where[-1]) + 1
+    return some
+
+
 class _ColumnsUp(Read):
     def __init__(self, layer, own: Activity, where: np.ndarray):
-        self.layer, self.own, self.begin = layer, own, int(where[0])
-        self.part = Activity((where.size,), own.images)
-        self.weights = empty(layer.n_in * where.size)
-        self.some = copy.copy(layer)
-        self.some.__dict__.update(n_out=where.size, _W=self.weights.reshape(layer.n_in, -1))
+        self.own, self.some = own, _stretch(layer, where)
 
     def prepare(self, workers: Workers) -> None:
-        W, layer, number = self.layer.W.reshape(-1), self.layer, self.some.n_out
         self.some.packed = None
-        workers.run(
-            lambda a, b: columns(self.weights, W, layer.n_out, self.begin, number, a, b), layer.n_in, 64
-        )  # fmt: skip
 
     def __call__(self, below: Activity, span: Span) -> None:
-        self.some.feedforward((below,), self.part, span)
-        own, end = self.own.array(span.last), self.begin + self.some.n_out
-        own[:, self.begin : end] = self.part.array(span.last)
+        self.some.feedforward((below,), self.own, span)
 
 
 class Learn:
@@ -178,9 +180,6 @@ class Learn:
 
     def __call__(self, below: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """increment += sum over images of delta x_below; ``fresh`` : it held nothing before."""
-
-    def finish(self, increment: np.ndarray, workers: Workers) -> None:
-        """At the end of a batch."""
 
 
 class _FilterLearn(Learn):
@@ -199,23 +198,12 @@ class _FilterLearn(Learn):
 
 
 class _ColumnsLearn(Learn):
-    """A full layer's part has an increment of its own, side by side, until the end of a batch."""
-
     def __init__(self, layer, own: Activity, where: np.ndarray):
-        self.begin, self.end = int(where[0]), int(where[-1]) + 1
-        self.layer, self.source = layer, own
-        self.part = Activity((where.size,), own.images)
-        self.increment = empty(layer.n_in * where.size)
-        self.some = copy.copy(layer)
-        self.some.__dict__.update(n_out=where.size, _W=self.increment.reshape(layer.n_in, -1))
+        self.own, self.some = own, _stretch(layer, where)
+        self.begin, self.end = self.some.begin, self.some.end
 
     def __call__(self, below: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
-        self.part.array(span.last)[...] = self.source.array(span.last)[:, self.begin : self.end]
-        self.some.hebbian(below, self.part, self.increment, fresh, span)
-
-    def finish(self, increment: np.ndarray, workers: Workers) -> None:
-        arguments = (increment, self.increment, self.layer.n_out, self.begin, self.some.n_out)
-        workers.run(lambda a, b: set_columns(*arguments, a, b), self.layer.n_in, 64)
+        self.some.hebbian(below, self.own, increment, fresh, span)
 
 
 class _RowsDown(Read):

@@ -175,14 +175,14 @@ def list_kept(kept, lists, starts, units, first, last):
 
 
 @compiled
-def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts, n_in, n_out, finish, slope,
-                       first, last):  # fmt: skip
-    """own = sigma(W x_below) for the images [first, last), over the kept units below."""
+def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts, n_in, n_out, begin, end, finish,
+                       slope, first, last):  # fmt: skip
+    """own = sigma(W x_below) for the images [first, last), over the kept units below; columns [begin, end) of own."""
     blocks = (n_in + BLOCK - 1) // BLOCK
     for image in range(first, last):
-        own[image * o_image : image * o_image + n_out] = np.float32(0)
-    for column in range(0, n_out, STRIPE):
-        columns = min(STRIPE, n_out - column)
+        own[image * o_image + begin : image * o_image + end] = np.float32(0)
+    for column in range(begin, end, STRIPE):
+        columns = min(STRIPE, end - column)
         for block in range(blocks):
             for image in range(first, last):
                 mark, base = image * (blocks + 1) + block, image * n_in
@@ -192,15 +192,15 @@ def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts,
                 )  # fmt: skip
     if finish == SATURATE:
         for image in range(first, last):
-            for j in range(image * o_image, image * o_image + n_out):
+            for j in range(image * o_image + begin, image * o_image + end):
                 own[j] = saturated(own[j], slope)
 
 
 @compiled
-def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, starts, n_in, n_out, images, fresh,
-                   first, last):  # fmt: skip
+def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, starts, n_in, n_out, begin, end, images,
+                   fresh, first, last):  # fmt: skip
     """increment += sum over images of delta x_below for the units of the blocks [first, last), each over the images
-    that keep it."""
+    that keep it; columns [begin, end)."""
     blocks = (n_in + BLOCK - 1) // BLOCK
     keeps = np.empty(BLOCK * images, np.int32)
     number_keeps = np.empty(BLOCK, np.int64)
@@ -214,9 +214,10 @@ def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, sta
                 keeps[unit * images + number_keeps[unit]] = image
                 number_keeps[unit] += 1
         if fresh:
-            increment[block * BLOCK * n_out : (block * BLOCK + size) * n_out] = np.float32(0)
-        for column in range(0, n_out, STRIPE):
-            columns = min(STRIPE, n_out - column)
+            for row in range(block * BLOCK, block * BLOCK + size):
+                increment[row * n_out + begin : row * n_out + end] = np.float32(0)
+        for column in range(begin, end, STRIPE):
+            columns = min(STRIPE, end - column)
             for unit in range(size):
                 row = block * BLOCK + unit
                 _combine(
@@ -260,13 +261,13 @@ def scatter_units(below, b_image, b_origin, compact, units, first, last):
 
 
 @compiled
-def pack_rows(panels, W, units, n_out, first, last):
-    """panels[p, k, j] = W[units[k], p * COLUMNS + j] for the panels [first, last), filled up with zeros."""
+def pack_rows(panels, W, units, n_out, begin, end, first, last):
+    """panels[p, k, j] = W[units[k], begin + p * COLUMNS + j] for the panels [first, last), zeros from ``end`` on."""
     number_units = len(units)
     for k in range(number_units):
         for panel in range(first, last):
-            column, at = panel * COLUMNS, (panel * number_units + k) * COLUMNS
-            width = min(COLUMNS, n_out - column)
+            column, at = begin + panel * COLUMNS, (panel * number_units + k) * COLUMNS
+            width = min(COLUMNS, end - column)
             copy(panels, W, at, units[k] * n_out + column, width)
             for j in range(width, COLUMNS):
                 panels[at + j] = np.float32(0)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from netsim.kernels.jit import LANES, cgutils, ir
 
-FLOAT, INT, CODE, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(8)
+FLOAT, INT, CODE, SHORT, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(8)
 VECTOR = ir.VectorType(FLOAT, LANES)
 CODES = ir.VectorType(CODE, LANES)
+SHORTS = ir.VectorType(SHORT, LANES)
 BYTES = ir.VectorType(BYTE, LANES)
 WORDS = ir.VectorType(INT, LANES)
 MASK = ir.VectorType(ir.IntType(1), LANES)
 
 #: What LLVM calls a vector's elements, and how many bytes one has.
-_ELEMENTS = {str(FLOAT): ("f32", 4), str(CODE): ("i32", 4), str(BYTE): ("i8", 1)}
+_ELEMENTS = {str(FLOAT): ("f32", 4), str(CODE): ("i32", 4), str(SHORT): ("i16", 2), str(BYTE): ("i8", 1)}
 
 
 def number(value: int) -> ir.Constant:

@@ -26,6 +26,8 @@ class Full(Weighted):
     def __init__(self, place: Place, slope: float = 1.0):
         self.n_in, self.n_out = units(place.below), units(place.shape)
         super().__init__(place, slope, (self.n_in, self.n_out), (self.n_in, self.n_out))
+        #: the stretch of its units that reads and learns: all of them, but in parts of a layer (event times)
+        self.begin, self.end = 0, self.n_out
         #: units that a whole batch keeps, and their weights in panels, for the step at hand
         self.packed: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -54,30 +56,30 @@ class Full(Weighted):
             sparse.feedforward(below, own, span)
             return
         W, one = self.W.reshape(-1), np.zeros(1, np.int64)
-        inputs = below.series + below.origin
+        inputs, outputs = below.series + below.origin, own.series + self.begin
 
         def task(i_from: int, i_to: int, j_from: int, j_to: int) -> None:
             # the weights in blocks of units below, packed into panels that stay in the cache
             panels = empty(min(_INPUTS, self.n_in) * -(-(j_to - j_from) // COLUMNS) * COLUMNS)
             for first, last, begin in _runs(below):
                 size = last - first
-                pack_panels(panels, W, first, last, j_from, j_to, self.n_out)
+                pack_panels(panels, W, first, last, self.begin + j_from, self.begin + j_to, self.n_out)
                 products(
-                    own.values, own.values, below.values, panels, own.series, inputs, one, one + begin,
+                    own.values, own.values, below.values, panels, outputs, inputs, one, one + begin,
                     one - j_from // COLUMNS * size * COLUMNS, 0, 1, i_from, i_to, j_from, j_to,
                     size, 1, 1, 0, COLUMNS, 0, size * COLUMNS,
                     first > 0, self.finish if last == self.n_in else STORE, self.slope,
                 )  # fmt: skip
 
-        _over_blocks(task, span.last, self.n_out, span.last * self.W.size, span.workers)
+        _over_blocks(task, span.last, self.end - self.begin, span.last * self.W.size, span.workers)
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
         """increment += sum over images of delta x_below (section 3.1)."""
         if sparse := self._of_kept_units(below, span.last):
             sparse.hebbian(below, own, increment, fresh, span)
             return
-        one = np.zeros(1, np.int64)
-        rows = np.arange(self.n_in, dtype=np.int64) * self.n_out
+        one, columns = np.zeros(1, np.int64), self.end - self.begin
+        rows = np.arange(self.n_in, dtype=np.int64) * self.n_out + self.begin
         if below.is_contiguous:
             inputs = np.arange(self.n_in, dtype=np.int64)
         else:
@@ -85,13 +87,13 @@ class Full(Weighted):
             inputs = (below.units[:, None] + np.arange(channels)).reshape(-1)
 
         product = Product(
-            increment, increment, below.values, own.values, rows, inputs, one, one, one, self.n_out,
+            increment, increment, below.values, own.values, rows, inputs, one, one, one + self.begin, columns,
             span.last, 1, below.image, 0, own.image, 0, COLUMNS, int(not fresh), STORE, self.slope,
         )  # fmt: skip
 
         def task(first: int, last: int) -> None:
             for row in range(first, last, _ROWS):  # their part of the increment stays in the cache
-                product.run_block(0, 1, row, min(row + _ROWS, last), 0, self.n_out)
+                product.run_block(0, 1, row, min(row + _ROWS, last), 0, columns)
 
         span.workers.run_each(task, self.n_in, span.last * self.W.size)
 

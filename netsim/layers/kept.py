@@ -58,7 +58,7 @@ class ByImage:
         def task(first: int, last: int) -> None:
             sparse_feedforward(
                 own.values, own.image, below.values, below.image, below.origin, W, lists.lists, lists.starts,
-                full.n_in, full.n_out, full.finish, full.slope, first, last,
+                full.n_in, full.n_out, full.begin, full.end, full.finish, full.slope, first, last,
             )  # fmt: skip
 
         span.workers.run_each(task, span.last)  # every piece reads all the weights
@@ -69,7 +69,7 @@ class ByImage:
         def task(first: int, last: int) -> None:
             sparse_hebbian(
                 increment, own.values, own.image, below.values, below.image, below.origin, lists.lists, lists.starts,
-                full.n_in, full.n_out, span.last, fresh, first, last,
+                full.n_in, full.n_out, full.begin, full.end, span.last, fresh, first, last,
             )  # fmt: skip
 
         span.workers.run(task, -(-full.n_in // BLOCK))
@@ -104,37 +104,38 @@ class ByBatch:
 
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
         full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
-        count, number = len(kept), -(-full.n_out // COLUMNS)
+        columns = full.end - full.begin
+        count, number = len(kept), -(-columns // COLUMNS)
         if full.packed is None or full.packed[0] is not kept:  # once a step, for all of its chunks
             panels = empty(number * count * COLUMNS)
-            workers.run_each(lambda a, b: pack_rows(panels, W, kept, full.n_out, a, b), number)
+            workers.run_each(lambda a, b: pack_rows(panels, W, kept, full.n_out, full.begin, full.end, a, b), number)
             full.packed = (kept, panels)
         panels = full.packed[1]
         self._gather(below, span)
 
         def task(first: int, last: int) -> None:
             products(
-                own.values, EMPTY, self.compact, panels, own.series, self.series, self.zero, self.zero, self.zero,
-                0, 1, 0, span.last, first * COLUMNS, min(last * COLUMNS, full.n_out),
+                own.values, EMPTY, self.compact, panels, own.series + full.begin, self.series,
+                self.zero, self.zero, self.zero, 0, 1, 0, span.last, first * COLUMNS, min(last * COLUMNS, columns),
                 count, 1, 1, 0, COLUMNS, 0, count * COLUMNS, 0, full.finish, full.slope,
             )  # fmt: skip
 
         workers.run_each(task, number)
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
-        full, kept = self.full, self.kept
-        if fresh:
+        full, kept, columns = self.full, self.kept, self.full.end - self.full.begin
+        if fresh and full.begin == 0:  # of the parts of a layer the first is the first to learn
             span.workers.run_each(lambda a, b: increment[a:b].fill(0), increment.size)
         self._gather(below, span)
         product = Product(
-            increment, increment, self.compact, own.values, kept * full.n_out, np.arange(len(kept)),
-            self.zero, self.zero, self.zero, full.n_out,
+            increment, increment, self.compact, own.values, kept * full.n_out + full.begin, np.arange(len(kept)),
+            self.zero, self.zero, self.zero + full.begin, columns,
             span.last, 1, len(kept), 0, own.image, 0, COLUMNS, int(not fresh), STORE, full.slope,
         )  # fmt: skip
 
         def task(first: int, last: int) -> None:
             for row in range(first, last, _ROWS):  # their part of the increment stays in the cache
-                product.run_block(0, 1, row, min(row + _ROWS, last), 0, full.n_out)
+                product.run_block(0, 1, row, min(row + _ROWS, last), 0, columns)
 
         span.workers.run_each(task, len(kept))
 

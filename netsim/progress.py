@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netsim.console import console
+from netsim.runs.records import merit
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from netsim.runs import Run
     from netsim.training import Outcome
 
-#: Seconds over which the speed shown is averaged, and between two redrawings of the bar.
+#: Seconds of learning over which the speed shown is averaged, and seconds between two redrawings of the bar.
 _SPEED_SECONDS = 10.0
 _REDRAW_SECONDS = 0.1
 
@@ -88,14 +89,14 @@ class Bar(Quiet):
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
-            TextColumn("train {task.fields[train]}  validation {task.fields[validation]}"),
+            TextColumn("error: train {task.fields[train]}, validation {task.fields[validation]}"),
             TextColumn("{task.fields[speed]} images/s"),
             TimeRemainingColumn(),
             console=self.console,
             auto_refresh=False,
         )
         self.task = None
-        self.seen: deque[tuple[float, int]] = deque()
+        self.speed = _Speed()
         self.drawn = 0.0
         return self
 
@@ -116,23 +117,47 @@ class Bar(Quiet):
             self.bar.start()
         elif isinstance(event, Stepped):
             self.done = (event.epoch - 1) * self.images + event.images
-            now = time.monotonic()
-            self.seen.append((now, self.done))
-            while now - self.seen[0][0] > _SPEED_SECONDS and len(self.seen) > 2:
-                self.seen.popleft()
-            if now - self.drawn >= _REDRAW_SECONDS:
-                self._draw(event.epoch, train=f"{100 * event.error:.1f} %")
+            self.speed.learned(self.done, event.seconds)
+            if time.monotonic() - self.drawn >= _REDRAW_SECONDS:
+                self._draw(event.epoch, train=_percent(event.error))
         elif isinstance(event, EpochDone):
-            self._draw(event.record["epoch"], validation=_percent(event.record["validation_error"]))
+            record = event.record
+            train, validation = _percent(record["train_error"]), _percent(record["validation_error"])
+            self._draw(record["epoch"], train=train, validation=validation)
 
-    def _draw(self, epoch: int, **shown: str) -> None:
-        (first, before), (last, after) = self.seen[0], self.seen[-1]
-        speed = f"{(after - before) / (last - first):,.0f}" if last > first else "-"
+    def _draw(self, epoch: int, **errors: str) -> None:
+        speed = self.speed.images_per_second()
         self.bar.update(
-            self.task, completed=self.done, epoch=f"{epoch}/{self.configuration.epochs}", speed=speed, **shown
-        )
+            self.task, completed=self.done, epoch=f"{epoch}/{self.configuration.epochs}",
+            speed="-" if speed is None else f"{speed:,.0f}", **errors,
+        )  # fmt: skip
         self.bar.refresh()
         self.drawn = time.monotonic()
+
+
+class _Speed:
+    """Images learned a second, over the last seconds of learning, from the end of the first batch on.
+
+    In the first batch kernels are compiled.
+    """
+
+    def __init__(self) -> None:
+        self.points: deque[tuple[float, int]] = deque()  # (seconds of learning, images learned)
+
+    def learned(self, images: int, seconds: float) -> None:
+        """`images` were learned in all when learning had taken so many seconds."""
+        if self.points and self.points[-1][0] == seconds:  # steps that a device tells of together
+            self.points.pop()
+        self.points.append((seconds, images))
+        while seconds - self.points[0][0] > _SPEED_SECONDS and len(self.points) > 2:
+            self.points.popleft()
+
+    def images_per_second(self) -> float | None:
+        """None before the second batch."""
+        if not self.points:
+            return None
+        (first, before), (last, after) = self.points[0], self.points[-1]
+        return (after - before) / (last - first) if last > first else None
 
 
 def epoch_line(record: dict, timing: dict, epochs: int) -> str:
@@ -182,7 +207,7 @@ def summary(configuration: Configuration, run: Run, outcome: Outcome, quiet: boo
 def _table(configuration: Configuration, outcome: Outcome) -> None:
     from rich.table import Table
 
-    last, best = outcome.records[-1], best_record(outcome.records)
+    last, best = outcome.records[-1], min(outcome.records, key=merit)
     print(configuration.run_name)
     table = Table()
     table.add_column("")
@@ -200,15 +225,3 @@ def _table(configuration: Configuration, outcome: Outcome) -> None:
     if speeds:
         table.add_row("images/s (median)", f"{sorted(speeds)[len(speeds) // 2]:,.0f}", "")
     console().print(table)
-
-
-def best_record(records: list[dict]) -> dict:
-    """The epoch with the smallest validation error, then loss, then the earliest (training where there is
-    none).
-    """
-
-    def key(record: dict) -> tuple:
-        kind = "validation" if record["validation_error"] is not None else "train"
-        return record[f"{kind}_error"], record[f"{kind}_loss"], record["epoch"]
-
-    return min(records, key=key)

@@ -25,6 +25,7 @@ from netsim.configuration import Configuration, differences, parse
 from netsim.errors import DivergedError, NetsimError, RunError
 from netsim.preparation import Prepared
 from netsim.runs import Checkpoint, History, Run
+from netsim.runs.records import merit
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 if TYPE_CHECKING:
@@ -70,12 +71,8 @@ class Position:
         return self.loss / self.images, self.errors / self.images
 
     def with_best(self, record: dict) -> tuple[Position, bool]:
-        """Note whether `record` is the best so far: the smallest error, then loss, then the earliest.
-
-        On the validation images; without any, on the training images.
-        """
-        kind = "validation" if record["validation_error"] is not None else "train"
-        found = record[f"{kind}_error"], record[f"{kind}_loss"]
+        """Note whether `record` is the best so far (see `netsim.runs.records.merit`); of equals, the earliest is."""
+        found = merit(record)
         if self.best_error is not None and found >= (self.best_error, self.best_loss):
             return self, False
         return replace(self, best_epoch=record["epoch"], best_error=found[0], best_loss=found[1]), True
@@ -102,61 +99,110 @@ def train(
     returns. Raises `DivergedError` where the loss or a weight is no longer finite (what was saved before
     stays), `RunError` where the folder cannot be written.
     """
-    configuration, trainer = prepared.configuration, prepared.trainer
-    split, batch = prepared.train, configuration.batch
-    position, history, streams = _restore(prepared, run, on_event)
-    on_event(Started(configuration, position.epoch, position.images))
-    learner = devices.make_learner(trainer, split, batch)
-    saved = drawn = settled = time.monotonic()
-    drawn_epochs = -1
-    for epoch in range(position.epoch, configuration.epochs):
-        order = order_of_presentations(configuration, epoch, split.labels)
-        trainer.begin_epoch(epoch)
-        trainer.batch = position.batch
-        if streams:
-            trainer.restore(streams)
-            streams = {}
-        learner.begin_epoch(order, position.images)
-        clock = _Clock()
-        for start in range(position.images, len(order), batch):
+    course = _Course(prepared, run, on_event, stop)
+    epochs = prepared.configuration.epochs
+    while course.position.epoch < epochs and not course.stopped:
+        course.learn_epoch()
+        if not course.stopped:
+            course.end_epoch()
+    course.draw_what_is_new()
+    return Outcome(course.position.epoch >= epochs, course.history.records, run.timings())
+
+
+class _Course:
+    """A run on its way: where it stands, and what is done epoch by epoch.
+
+    Attributes
+    ----------
+    position, history : where the run stands, and the metrics of its epochs
+    stopped : whether somebody asked for the end; what was learned is saved then
+    """
+
+    def __init__(self, prepared: Prepared, run: Run, on_event: Callable[[Event], None], stop: Callable[[], bool]):
+        self.prepared, self.run, self.on_event, self.stop = prepared, run, on_event, stop
+        self.position, self.history, self.streams = _restore(prepared, run, on_event)
+        self.stopped = False
+        on_event(Started(prepared.configuration, self.position.epoch, self.position.images))
+        self.learner = devices.make_learner(prepared.trainer, prepared.train, prepared.configuration.batch)
+        self.clock = _Clock()
+        self.saved = self.settled = self.drawn = time.monotonic()
+        self.drawn_epochs = 0
+
+    def learn_epoch(self) -> None:
+        """Learn the images of an epoch, or what is left of them, batch by batch."""
+        configuration, batch = self.prepared.configuration, self.prepared.configuration.batch
+        order = order_of_presentations(configuration, self.position.epoch, self.prepared.train.labels)
+        self._begin_epoch(order)
+        for start in range(self.position.images, len(order), batch):
             end = min(start + batch, len(order))
-            with clock.learning(end - start):
-                known = learner.learn(start, end)
-            position = _told(known, position, run, on_event)
-            stopped, saving = stop(), time.monotonic() - saved >= CHECKPOINT_SECONDS
-            settling = stopped or saving or end == len(order)
-            if settling or time.monotonic() - settled >= SETTLE_SECONDS:
-                with clock.learning(0):
-                    known = learner.settle() if settling else learner.tell()
-                position, settled = _told(known, position, run, on_event), time.monotonic()
-            if stopped or saving:
-                run.save(_checkpoint(prepared, position, history, run))
-                saved = time.monotonic()
-            if stopped:
-                _draw(prepared, run, history)
-                return Outcome(False, history.records, run.timings())
-        record, timing = _measure(prepared, learner.network, position, clock)
+            with self.clock.learning(end - start):
+                known = self.learner.learn(start, end)
+            self._tell(known)
+            self.stopped = self.stop()
+            saving = self.stopped or time.monotonic() - self.saved >= CHECKPOINT_SECONDS
+            self._settle(wholly=saving or end == len(order))
+            if saving:
+                self._save()
+            if self.stopped:
+                return
+
+    def _begin_epoch(self, order: np.ndarray) -> None:
+        """Set trainer, learner and clock to where the run stands in its epoch."""
+        trainer, position = self.prepared.trainer, self.position
+        trainer.begin_epoch(position.epoch)
+        trainer.batch = position.batch
+        if self.streams:  # of a run resumed within an epoch
+            trainer.restore(self.streams)
+            self.streams = {}
+        self.learner.begin_epoch(order, position.images)
+        self.clock.begin_epoch()
+
+    def _settle(self, wholly: bool) -> None:
+        """Ask for the results that a device keeps back: all of them where the weights are needed, else now and then."""
+        if not wholly and time.monotonic() - self.settled < SETTLE_SECONDS:
+            return
+        with self.clock.learning(0):
+            known = self.learner.settle() if wholly else self.learner.tell()
+        self._tell(known)
+        self.settled = time.monotonic()
+
+    def _tell(self, known: list[tuple[int, StepResult]]) -> None:
+        """Go on by the steps whose results are known by now; everybody hears of each."""
+        for images, result in known:
+            _check_finite(result.loss, self.position, self.run)
+            self.position = self.position.after_batch(images, result.loss, result.error_rate)
+            loss, error = self.position.means()
+            self.on_event(Stepped(self.position.epoch + 1, self.position.images, loss, error, self.clock.total))
+
+    def _save(self) -> None:
+        """Make a checkpoint of the run as it stands between two batches."""
+        self.run.save(_checkpoint(self.prepared, self.position, self.history, self.run))
+        self.saved = time.monotonic()
+
+    def end_epoch(self) -> None:
+        """Measure the net, save it with the epoch's record, and tell of it."""
+        record, timing = _measure(self.prepared, self.learner.network, self.position, self.clock)
         for loss in (record["train_loss"], record["validation_loss"]):
-            _check_finite(0.0 if loss is None else loss, position, run)
-        position, improved = position.after_epoch().with_best(record)
-        history.add(record)
-        checkpoint = _checkpoint(prepared, position, history, run)
-        run.append(record, timing)
+            _check_finite(0.0 if loss is None else loss, self.position, self.run)
+        self.position, improved = self.position.after_epoch().with_best(record)
+        self.history.add(record)
+        checkpoint = _checkpoint(self.prepared, self.position, self.history, self.run)
+        self.run.append(record, timing)
         if improved:
-            run.save_best(replace(checkpoint, metrics=""))
-        run.save(checkpoint)
-        saved = time.monotonic()
-        on_event(EpochDone(record, timing))
-        stopped = stop()
+            self.run.save_best(replace(checkpoint, metrics=""))
+        self.run.save(checkpoint)
+        self.saved = time.monotonic()
+        self.on_event(EpochDone(record, timing))
+        self.stopped = self.stop()
         # The first epoch is drawn at once, so that a long run has a picture from the start.
-        if stopped or len(history.records) == 1 or time.monotonic() - drawn >= CURVES_SECONDS:
-            _draw(prepared, run, history)
-            drawn, drawn_epochs = time.monotonic(), len(history.records)
-        if stopped:
-            break
-    if drawn_epochs != len(history.records):
-        _draw(prepared, run, history)
-    return Outcome(position.epoch >= configuration.epochs, history.records, run.timings())
+        if len(self.history.records) == 1 or time.monotonic() - self.drawn >= CURVES_SECONDS:
+            self.draw_what_is_new()
+
+    def draw_what_is_new(self) -> None:
+        """Draw the epochs that the picture lacks."""
+        if self.drawn_epochs != len(self.history.records):
+            _draw(self.prepared, self.run, self.history)
+            self.drawn, self.drawn_epochs = time.monotonic(), len(self.history.records)
 
 
 def order_of_presentations(configuration: Configuration, epoch: int, labels: np.ndarray) -> np.ndarray:
@@ -179,9 +225,15 @@ def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:
 
 
 class _Clock:
-    """Seconds that an epoch's learning took, without what is done between batches, and images learned in them."""
+    """Seconds that learning took, without what is done between batches, and images learned in them.
+
+    ``seconds``, ``images``: of the epoch; ``total``: seconds since training began or went on.
+    """
 
     def __init__(self) -> None:
+        self.seconds, self.images, self.total = 0.0, 0, 0.0
+
+    def begin_epoch(self) -> None:
         self.seconds, self.images = 0.0, 0
 
     @contextlib.contextmanager
@@ -189,16 +241,8 @@ class _Clock:
         began = time.perf_counter()
         with np.errstate(all="ignore"):  # what is not finite is found later, and told in one line
             yield
-        self.seconds, self.images = self.seconds + time.perf_counter() - began, self.images + images
-
-
-def _told(known: list[tuple[int, StepResult]], position: Position, run: Run, on_event) -> Position:
-    """The position after steps whose results are known by now; everybody hears of each."""
-    for images, result in known:
-        _check_finite(result.loss, position, run)
-        position = position.after_batch(images, result.loss, result.error_rate)
-        on_event(Stepped(position.epoch + 1, position.images, *position.means()))
-    return position
+        spent = time.perf_counter() - began
+        self.seconds, self.images, self.total = self.seconds + spent, self.images + images, self.total + spent
 
 
 def _measure(prepared: Prepared, answering, position: Position, clock: _Clock) -> tuple[dict, dict]:
@@ -268,10 +312,9 @@ def _checkpoint(prepared: Prepared, position: Position, history: History, run: R
 def _draw(prepared: Prepared, run: Run, history: History) -> None:
     """Write curves.png from the metrics alone, so that a resumed run draws the same bytes."""
     configuration = prepared.configuration
-    if history.records:
-        curve = plots.Curve(history.records, configuration.protocol, configuration.run_name)
-        run.write_curves(plots.curves(curve))
-        gc.collect()  # a figure is a web of cycles: without this, memory would grow by megabytes a picture
+    curve = plots.Curve(history.records, configuration.protocol, configuration.run_name)
+    run.write_curves(plots.curves(curve))
+    gc.collect()  # a figure is a web of cycles: without this, memory would grow by megabytes a picture
 
 
 def _restore(prepared: Prepared, run: Run, on_event: Callable[[Event], None]) -> tuple[Position, History, dict]:

@@ -18,12 +18,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Stepped:
-    """One batch was learned: `images` of the epoch so far, and the mean loss and error over them."""
+    """One batch was learned: `images` of the epoch so far, and the mean loss and error over them.
+
+    ``seconds``: spent learning since training began or went on, so without evaluating, saving and drawing.
+    """
 
     epoch: int
     images: int
     loss: float
     error: float
+    seconds: float
 
 
 @dataclass(frozen=True)

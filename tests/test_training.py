@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 
 import numpy as np
 import pytest
@@ -120,6 +121,22 @@ def test_events_tell_the_whole_run(tmp_path, data):
     assert [event.images for event in steps[:7]] == [8, 16, 24, 32, 40, 48, 54]
     record = events[8].record
     assert (steps[6].loss, steps[6].error) == (record["train_loss"], record["train_error"])
+
+
+def test_events_tell_the_seconds_of_learning_alone(tmp_path, data, monkeypatch):
+    evaluate = evaluation.evaluate
+
+    def slowly(*arguments):
+        time.sleep(0.5)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(evaluation, "evaluate", slowly)
+    events = []
+    outcome = small_runs.start(tmp_path / "run", data, events.append, epochs=2)
+    steps = [event.seconds for event in events if isinstance(event, Stepped)]
+    first, second = (timing["seconds"] for timing in outcome.timings)
+    assert 0 < steps[0] < steps[6] <= first < steps[7] < steps[13] <= first + second
+    assert all(timing["evaluation_seconds"] > 0.5 for timing in outcome.timings)
 
 
 @pytest.mark.parametrize("after", [0, 1, 6, 7, 9])

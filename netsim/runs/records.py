@@ -58,6 +58,15 @@ def _is_record(found: object) -> bool:
     return all(value is None or isinstance(value, int | float | dict) for value in values)
 
 
+def merit(record: dict) -> tuple[float, float]:
+    """What makes one epoch better than another, the smaller the better: the error, then the loss.
+
+    On the validation images; without any, on the training images.
+    """
+    kind = "validation" if record["validation_error"] is not None else "train"
+    return record[f"{kind}_error"], record[f"{kind}_loss"]
+
+
 def rewrite(path: Path, content: bytes) -> None:
     """Let the file hold exactly `content`; it is touched only if it does not already. Raises `RunError`."""
     with durable.refusals(path, "cannot be read"):

@@ -187,8 +187,9 @@ def quoted(path: Path | str) -> str:
     return shlex.quote(str(path))
 
 
-def summary(configuration: Configuration, run: Run, outcome: Outcome, quiet: bool = False) -> None:
+def summary(prepared: Prepared, run: Run, outcome: Outcome, quiet: bool = False) -> None:
     """The end of the output: a table of the last and best epoch, the run folder, what can be done next."""
+    configuration = prepared.configuration
     if quiet:
         print(run.path, flush=True)
         return
@@ -200,7 +201,8 @@ def summary(configuration: Configuration, run: Run, outcome: Outcome, quiet: boo
         path = quoted(run.path)
         print("next:")
         print(f"  netsim train --resume {path} --epochs {2 * configuration.epochs}   # go on")
-        print(f"  netsim eval {path}")
+        if prepared.validation is not None or prepared.test is not None:
+            print(f"  netsim eval {path}")
         print(f"  netsim plot {path}", flush=True)
 
 

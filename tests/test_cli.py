@@ -170,6 +170,35 @@ def test_eval_refuses(tmp_path, data, refused):
     assert "best.safetensors is damaged" in refused("eval", tmp_path / "run")
 
 
+def test_eval_of_a_run_that_has_finished_no_epoch_names_the_last_weights(tmp_path, data, refused, capsys):
+    batches = iter(range(100))
+    small_runs.start(tmp_path / "run", data, stop=lambda: next(batches) == 2)
+    message = refused("eval", tmp_path / "run")
+    assert message == (
+        f"{tmp_path / 'run'} has finished no epoch yet, so no weights are its best: --checkpoint last takes the newest"
+    )
+    assert run(["eval", str(tmp_path / "run"), "--checkpoint", "last"]) == 0
+    assert "last weights (epoch 0)" in capsys.readouterr().out
+    (tmp_path / "run" / "last.safetensors").unlink()
+    for which in ("best", "last"):
+        line = f"has no {which} weights: there is no {which}.safetensors in it"
+        assert line in refused("eval", tmp_path / "run", "--checkpoint", which)
+
+
+def test_eval_without_images_to_evaluate_on_is_refused_and_not_offered(tmp_path, data, refused, capsys):
+    arguments = ["train", small_runs.NET, "--data", data, "--batch", "8", "--epochs", "1", "--out"]
+    assert run([*arguments, str(tmp_path / "all"), "--validation", "0"]) == 0
+    offered = capsys.readouterr().out
+    assert "netsim plot" in offered and "netsim eval" not in offered
+    message = refused("eval", tmp_path / "all")
+    assert "set no validation images aside" in message and "--data NAME evaluates on other images" in message
+    other = small_runs.write_data(tmp_path / "other.npz", images=30, seed=3)
+    assert run(["eval", str(tmp_path / "all"), "--data", other]) == 0
+    capsys.readouterr()
+    assert run([*arguments, str(tmp_path / "some"), "--validation", "5"]) == 0
+    assert "netsim eval" in capsys.readouterr().out
+
+
 def test_evaluation_does_not_depend_on_the_batch(data, monkeypatch):
     prepared = preparation.prepare(small_runs.settings(data))
     one = evaluation.evaluate(prepared.network, prepared.train, "softmax", 0.5)

@@ -162,6 +162,16 @@ def test_resume_refuses(data, refused, capsys):
     assert small_runs.bits_of("run") == before
 
 
+def test_out_refuses_an_empty_name_and_a_folder_with_other_files(data, refused):
+    assert refused(*SMALL, "--data", data, "--out=") == "--out is empty: expected the folder of the run"
+    os.mkdir("mine")
+    with open("mine/thesis.tex", "w") as file:
+        file.write("all of it")
+    for name in ("mine", "."):
+        assert "is not empty" in refused(*SMALL, "--data", data, "--out", name, leaves=("mine",))
+    assert os.listdir("mine") == ["thesis.tex"]
+
+
 def test_out_refuses_a_folder_in_use(data, refused, capsys):
     assert run(["train", *SMALL, "--data", data, "--out", "run", "--quiet"]) == 0
     capsys.readouterr()

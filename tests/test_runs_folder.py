@@ -63,7 +63,35 @@ def test_a_folder_with_other_files_is_not_used(tmp_path):
     (tmp_path / "thesis.tex").write_text("all of it")
     with pytest.raises(RunError, match=r"not empty \('thesis\.tex' is in it\)"):
         runs.create(tmp_path, "")
-    assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.tex"]
+    assert sorted(os.listdir(tmp_path)) == ["thesis.tex"]
+
+
+def test_a_folder_that_fills_while_it_is_taken_is_not_used(tmp_path, monkeypatch):
+    """Another process may write there after the first look."""
+    lock = runs.Run.lock
+
+    def late(self):
+        (self.path / "thesis.tex").write_text("all of it")
+        return lock(self)
+
+    monkeypatch.setattr(runs.Run, "lock", late)
+    with pytest.raises(RunError, match="not empty"):
+        runs.create(tmp_path / "run", "a = 1\n")
+    assert not (tmp_path / "run" / "run.toml").exists()
+
+
+def test_a_missing_file_and_a_missing_folder_are_told_apart(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunError) as refusal:
+        checkpoints.load(tmp_path / "run" / "last.safetensors")
+    assert one_line(refusal).endswith("last.safetensors cannot be read: there is no such file or folder")
+    with pytest.raises(RunError) as refusal:
+        checkpoints.load(tmp_path / "gone" / "last.safetensors")
+    assert one_line(refusal).endswith("last.safetensors cannot be read: the folder is gone")
+    if os.path.isdir("/proc/self"):
+        with pytest.raises(RunError) as refusal:
+            runs.create("/proc/run", "")
+        assert one_line(refusal) == "/proc/run cannot be made: there is no such file or folder"
 
 
 def test_what_is_not_a_run_is_named(tmp_path):

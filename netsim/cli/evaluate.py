@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from netsim.console import console
 from netsim.errors import OptionError, RunError, nearest
+
+if TYPE_CHECKING:
+    from netsim.runs import Run
 
 #: Pairs of classes named in the output, the most frequent confusions first.
 CONFUSIONS = 5
@@ -19,17 +22,13 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data", metavar="NAME", help="Other data than the run's: all its images.", show_default=False
-        ),
+        typer.Option("--data", metavar="NAME", help="Other data than the run's: all its images.", show_default=False),
     ] = None,
     data_dir: Annotated[
         str | None,
         typer.Option("--data-dir", metavar="DIR", help="Where the data files lie.", show_default=False),
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", metavar="best|last", help="Which weights.")
-    ] = "best",
+    checkpoint: Annotated[str, typer.Option("--checkpoint", metavar="best|last", help="Which weights.")] = "best",
     threads: Annotated[
         int | None,
         typer.Option("--threads", metavar="N", min=1, max=1024, show_default=False, help="All cores."),
@@ -72,7 +71,7 @@ def measure(
     change = {"data": other["data"], "device": "cpu"}
     if data is not None or data_dir is not None:
         change["data_dir"] = other["data_dir"]
-    saved = checkpoints.load(run.best_path if checkpoint == "best" else run.last_path)
+    saved = checkpoints.load(_weights(run, checkpoint))
     if data is not None and other["data"] != configuration.data:
         # All images of a strange set: none of them was learned.
         change.update(validation=0, train_images=None)
@@ -80,13 +79,17 @@ def measure(
     try:
         prepared.network.restore(saved.weights)
     except NetsimError as error:
-        raise RunError(
-            f"{run.path}: the checkpoint does not fit {prepared.configuration.data}: {error}"
-        ) from error
+        raise RunError(f"{run.path}: the checkpoint does not fit {prepared.configuration.data}: {error}") from error
     network = devices.answering(chosen, prepared.network)
     splits = {"validation": prepared.validation, "test": prepared.test}
     if data is not None and other["data"] != configuration.data:
         splits = {"train": prepared.train, "test": prepared.test}
+    splits = {name: split for name, split in splits.items() if split is not None}
+    if not splits:
+        raise OptionError(
+            f"{run.path} set no validation images aside, and {prepared.configuration.data} has no test images: "
+            "--data NAME evaluates on other images"
+        )
     report = {
         "run": str(run.path),
         "checkpoint": checkpoint,
@@ -96,21 +99,28 @@ def measure(
         "splits": {},
     }
     for name, split in splits.items():
-        if split is not None:
-            result = evaluation.evaluate(
-                network,
-                split,
-                configuration.loss,
-                prepared.trainer.mu,
-                threads or configuration.threads,
-            )
-            report["splits"][name] = {
-                "images": len(split),
-                "loss": result.loss,
-                "error": result.error,
-                "confusion": result.confusion.tolist(),
-            }
+        result = evaluation.evaluate(
+            network, split, configuration.loss, prepared.trainer.mu, threads or configuration.threads
+        )
+        report["splits"][name] = {
+            "images": len(split),
+            "loss": result.loss,
+            "error": result.error,
+            "confusion": result.confusion.tolist(),
+        }
     return report
+
+
+def _weights(run: Run, checkpoint: str) -> Path:
+    """The file of the run's "best" or "last" weights; `RunError` where there are none yet."""
+    path = run.best_path if checkpoint == "best" else run.last_path
+    if path.exists():
+        return path
+    if checkpoint == "best" and run.last_path.exists() and not run.metrics():
+        raise RunError(
+            f"{run.path} has finished no epoch yet, so no weights are its best: --checkpoint last takes the newest"
+        )
+    raise RunError(f"{run.path} has no {checkpoint} weights: there is no {path.name} in it")
 
 
 def show(report: dict) -> None:

@@ -27,7 +27,7 @@ def split(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def start(given: dict, preset: str | None, inherited: dict, out: Path | None, config: Path | None, quiet: bool) -> int:
+def start(given: dict, preset: str | None, inherited: dict, out: str | None, config: Path | None, quiet: bool) -> int:
     """Begin a run and train it; the exit status.
 
     given : keys of a configuration that were typed. inherited : run, checkpoint, untie, reinit of --from. The options
@@ -35,6 +35,8 @@ def start(given: dict, preset: str | None, inherited: dict, out: Path | None, co
     """
     from netsim import configuration, inheritance, preparation, presets, runs
 
+    if out == "":
+        raise OptionError("--out is empty: expected the folder of the run")
     values, notices, phase = {}, (), {}
     if inherited:
         values = _inherited(given, inherited, config)
@@ -82,7 +84,7 @@ def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
     return values
 
 
-def resume(path: Path, given: dict, unfit: list[str], out: Path | None, config: Path | None, quiet: bool) -> int:
+def resume(path: Path, given: dict, unfit: list[str], out: str | None, config: Path | None, quiet: bool) -> int:
     """Go on with a run; the exit status. unfit : options typed that cannot go with --resume; `given` may hold more."""
     from netsim import configuration, preparation, runs
 
@@ -123,7 +125,7 @@ def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) ->
         for notice in notices:
             show(Notice(notice))
         outcome = training.train(prepared, run, show, stop)
-    progress.summary(prepared.configuration, run, outcome, quiet)
+    progress.summary(prepared, run, outcome, quiet)
     if outcome.finished:
         if phase and not quiet:
             print(f"  {later}")

@@ -182,7 +182,7 @@ def train(
         str | None, _option("--device", metavar="D", panel=_RUN, help="cpu (default), cuda, or auto: a GPU if usable.")
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         _option("--out", metavar="DIR", panel=_RUN, help="Run folder: runs/NET-DATA-PROTOCOL-seedN."),
     ] = None,
     source: Annotated[

@@ -31,6 +31,9 @@ _REASONS = {
 
 def reason(error: OSError) -> str:
     """What the operating system refused, in words."""
+    named = error.errno == errno.ENOENT and error.filename is not None
+    if named and Path(os.fsdecode(error.filename)).parent.is_dir():
+        return "there is no such file or folder"
     return _REASONS.get(error.errno, (error.strerror or str(error) or type(error).__name__).lower())
 
 

@@ -34,26 +34,35 @@ def new_path(name: str, parent: Path | str = "runs") -> Path:
 def create(path: Path | str, configuration: str) -> Run:
     """Make the folder, lock it and write run.toml; the caller closes the run (a context manager).
 
-    A folder that exists must hold no run and no other files. Raises `RunError`.
+    A folder that exists must hold no run and no other files; one that does is left as it is. Raises `RunError`.
     """
     run = Run(path)
+    _check_free(run)
     durable.make_folder(run.path)
     run.lock()
     try:
-        with durable.refusals(run.path, "cannot be read"):
-            stands = sorted(name for name in os.listdir(run.path) if name not in _LEFT_BY_A_KILL)
-        if run.configuration_path.name in stands:
-            raise RunError(
-                f"{run.path} already holds a run: go on with it by `netsim train --resume {run.path}`, "
-                "or choose another folder"
-            )
-        if stands:
-            raise RunError(f"{run.path} is not empty ({stands[0]!r} is in it): choose another folder")
+        _check_free(run)  # another process may have begun there in the meantime
         run.write_configuration(configuration)
     except BaseException:
         run.close()
         raise
     return run
+
+
+def _check_free(run: Run) -> None:
+    """Refuse a folder that holds a run or other files."""
+    with durable.refusals(run.path, "cannot be read"):
+        try:
+            stands = sorted(name for name in os.listdir(run.path) if name not in _LEFT_BY_A_KILL)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+    if run.configuration_path.name in stands:
+        raise RunError(
+            f"{run.path} already holds a run: go on with it by `netsim train --resume {run.path}`, "
+            "or choose another folder"
+        )
+    if stands:
+        raise RunError(f"{run.path} is not empty ({stands[0]!r} is in it): choose another folder")
 
 
 def find(path: Path | str) -> Run:

@@ -10,6 +10,8 @@ class NetsimError(Exception):
     """Something a user can mend; the message is one line: what is wrong, where, what would be right."""
 
     exit_status = 2
+    #: whether the command line shows the whole message, however long: it names places that must be read to the end
+    whole = False
 
 
 class NotationError(NetsimError, ValueError):
@@ -35,9 +37,13 @@ class UnknownNameError(NetsimError, LookupError):
 class DataError(NetsimError, OSError):
     """A data file that is missing, truncated, corrupt or not to be trusted."""
 
+    whole = True
+
 
 class RunError(NetsimError, OSError):
     """A run folder that is in use, damaged, read-only or gone."""
+
+    whole = True
 
 
 class DivergedError(NetsimError, ArithmeticError):

@@ -23,15 +23,13 @@ def small_layout(classes: int = 10, pickled: bool = False, size: int = 6) -> Cif
 
 
 def small_idx_layout(size: int = 5) -> IdxLayout:
-    return IdxLayout(("mnist",), None, FILES, train_size=size, test_size=size)
+    return IdxLayout("idx", ("mnist",), None, FILES, train_size=size, test_size=size)
 
 
 def cifar_content(layout: CifarLayout, seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Planes (n, 3072) uint8 and labels (n,) uint8 of each file; every class within reach."""
     rng = np.random.default_rng(seed)
-    sizes = {name: layout.train_records for name in layout.train} | {
-        name: layout.test_records for name in layout.test
-    }
+    sizes = {name: layout.train_records for name in layout.train} | {name: layout.test_records for name in layout.test}
     return {
         name: (
             rng.integers(0, 256, (size, 3072)).astype(np.uint8),
@@ -74,9 +72,7 @@ def write_cifar(folder: Path, layout: CifarLayout, content: dict, writer=None) -
     return target
 
 
-def archive_of(
-    files: dict[str, bytes], compress: bool = True, extra: tuple[tarfile.TarInfo, ...] = ()
-) -> bytes:
+def archive_of(files: dict[str, bytes], compress: bool = True, extra: tuple[tarfile.TarInfo, ...] = ()) -> bytes:
     """A tar archive (gzip when ``compress``) of the files, with ``extra`` members at its end."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:

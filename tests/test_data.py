@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import small_layout, write_cifar, write_idx
+from data_files import cifar_archive, cifar_content, small_layout, write_cifar, write_idx
 
 from netsim import data
 from netsim.data import cifar, digits, idx, places
@@ -178,6 +178,54 @@ def test_missing_files_are_told_with_address_checksum_and_place(name, tmp_path):
     for download in next(iter(data.describe(name).downloads.values())):
         assert download.url in message and download.md5 in message
         assert str(tmp_path / "default" / download.path) in message
+
+
+def test_a_missing_file_is_fetched_and_not_removed(tmp_path):
+    layout = small_layout()
+    folder = write_cifar(tmp_path, layout, cifar_content(layout))
+    (folder / "data_batch_1.bin").unlink()
+    with pytest.raises(DataError) as caught:
+        data.load("cifar10", tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'data_batch_1.bin'}: missing") and "remove" not in message
+    assert f"`netsim data fetch cifar10 --data-dir {tmp_path}` gets it" in message
+
+
+@pytest.mark.parametrize(("pickled", "option"), [(False, ""), (True, " --layout python")])
+def test_a_damaged_file_is_replaced_by_one_of_its_own_layout(pickled, option, tmp_path):
+    layout = small_layout(pickled=pickled)
+    write_cifar(tmp_path, layout, cifar_content(layout))  # far fewer images than there should be
+    with pytest.raises(DataError) as caught:
+        data.load("cifar10", tmp_path)
+    message = str(caught.value)
+    assert f"remove it and `netsim data fetch cifar10{option} --data-dir {tmp_path}` gets it" in message
+    binary, python = (data.describe("cifar10").downloads[name][0] for name in ("binary", "python"))
+    wanted, other = (python, binary) if pickled else (binary, python)
+    assert f"{wanted.url} (md5 {wanted.md5}) at {tmp_path / wanted.path}" in message and other.md5 not in message
+
+
+def test_a_damaged_archive_named_by_itself_is_replaced_beside_it(tmp_path):
+    layout = small_layout()
+    (tmp_path / "mine.tgz").write_bytes(cifar_archive(layout, cifar_content(layout)))
+    with pytest.raises(DataError) as caught:
+        data.load("cifar10", tmp_path / "mine.tgz")
+    assert f"remove it and `netsim data fetch cifar10 --data-dir {tmp_path}` gets it" in str(caught.value)
+
+
+def test_whole_files_are_taken_before_incomplete_ones(tmp_path):
+    layout, other = small_layout(), small_layout(pickled=True)
+    content = cifar_content(layout)
+    folder = write_cifar(tmp_path, layout, content)
+    (folder / "test_batch.bin").unlink()
+    found = places.find([layout, other], tmp_path)
+    assert (found.path, found.is_complete) == (folder, False)
+    pickled = write_cifar(tmp_path, other, cifar_content(other))
+    assert places.find([layout, other], tmp_path).path == pickled
+    (tmp_path / layout.archive).write_bytes(cifar_archive(layout, content))
+    found = places.find([layout, other], tmp_path)
+    assert found.is_archive and found.is_complete
+    train, test = cifar.read(found)
+    assert (len(train), len(test)) == (30, 6)
 
 
 def test_the_default_folder(monkeypatch, tmp_path):

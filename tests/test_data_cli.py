@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 from data_files import write_idx
 from typer.testing import CliRunner
 
-from netsim import data
+from netsim import cli, data
 from netsim.cli.data import data_app
 from netsim.data import places, registry
 from netsim.data.picture import class_sheet
@@ -38,6 +40,33 @@ def test_list_tells_where_each_stands_or_how_to_get_it(tmp_path):
     assert "50,000" in text and "32x32x3" in text and "npz:PATH" in text
     assert "netsim data fetch cifar10 --data-dir here" in text and "here/mnist" in text
     assert "netsim data fetch mnist" in run("list") and "no such folder" in run("list", "--data-dir", "absent")
+
+
+def line_of(capsys, *arguments) -> str:
+    """The one line with which a command of `netsim` is refused."""
+    assert cli.run(list(map(str, arguments))) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    return captured.err.removeprefix("netsim: error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize("where", [None, "empty", "absent", "a folder"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist", "fashion-mnist"])
+def test_every_missing_file_has_its_address_checksum_and_place_on_the_line(name, where, tmp_path, capsys):
+    folder = tmp_path / (where or "default")
+    for made in ("empty", "a folder"):
+        (tmp_path / made).mkdir()
+    options = [] if where is None else ["--data-dir", folder]
+    line = line_of(capsys, "train", "--data", name, *options)
+    for item in next(iter(data.describe(name).downloads.values())):
+        assert f"{item.url} (md5 {item.md5}) at {folder / item.path}" in line
+    fetch = f"netsim data fetch {name}" + ("" if where is None else f" --data-dir {shlex.quote(str(folder))}")
+    assert f"`{fetch}` gets it" in line
+
+
+def test_an_argument_of_any_length_makes_no_long_line(capsys):
+    for arguments in [("train", "--epochs", "x" * 5000), ("y" * 5000,), ("data", "show", "z" * 5000)]:
+        assert len(line_of(capsys, *arguments)) <= cli.LONGEST_LINE + len(" ... ")
 
 
 def test_fetch_says_where_the_files_are(monkeypatch, tmp_path):

@@ -99,7 +99,11 @@ def test_a_failed_download_is_told_on_one_line_and_leaves_nothing(server, path, 
     message = str(caught.value)
     assert message.isprintable()
     assert item.url in message and item.md5 in message and str(tmp_path / item.path) in message
-    assert files(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(DataError):
+        fetch_file(item, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sub"]  # a folder that stood there stays
     del caught
     gc.collect()
 
@@ -158,6 +162,17 @@ def test_what_stands_there_is_not_fetched(asked, tmp_path):
     assert data.fetch("fashion-mnist") == tmp_path / "installed" / "fashion-mnist"
     assert data.fetch("digits").name == "digits.csv.gz"
     assert asked == []
+
+
+def test_what_stands_there_in_part_is_fetched(asked, tmp_path):
+    folder = write_cifar(tmp_path, small_layout(), cifar_content(small_layout()))
+    (folder / "data_batch_4.bin").unlink()
+    assert data.fetch("cifar10", tmp_path) == tmp_path / "cifar-10-binary.tar.gz"
+    write_idx(tmp_path / "MNIST" / "raw", packed=False)
+    assert data.fetch("mnist", tmp_path) == tmp_path / "MNIST" / "raw"
+    (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()
+    assert data.fetch("mnist", tmp_path) == tmp_path / "mnist"
+    assert len(asked) == 5
 
 
 def test_what_was_fetched_is_compared_again(asked, tmp_path):

@@ -33,7 +33,7 @@ COMMANDS = {
     "circuit": ("netsim.cli.circuit", "circuit", "The paper's circuits as differential equations."),
 }
 
-#: Characters of an error message; a longer one is cut in the middle.
+#: Characters of a message that may repeat an argument of any length; a longer one is cut in the middle.
 LONGEST_LINE = 600
 
 
@@ -106,7 +106,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except NetsimError as error:
-        return _refuse(str(error), error.exit_status)
+        return _refuse(str(error), error.exit_status, error.whole)
     except (KeyboardInterrupt, typer.Abort):
         return _refuse("interrupted", 130)
     except OSError as error:
@@ -124,9 +124,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _refuse(message, 2) if message else 0  # a group without a command has printed its help
 
 
-def _refuse(message: str, status: int) -> int:
+def _refuse(message: str, status: int, whole: bool = False) -> int:
     line = " ".join(message.split())
-    if len(line) > LONGEST_LINE:  # it repeats an argument of any length
+    if len(line) > LONGEST_LINE and not whole:
         line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(f"netsim: error: {line}", file=sys.stderr, flush=True)

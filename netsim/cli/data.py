@@ -109,6 +109,6 @@ def _where(entry, data_dir: Path | None) -> str:
         found = entry.find(data_dir)
     except DataError as error:
         return str(error)
-    if found is not None:
+    if found is not None and found.is_complete:
         return str(found.path)
     return f"netsim data fetch {entry.name}" + (f" --data-dir {data_dir}" if data_dir else "")

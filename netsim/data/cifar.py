@@ -46,20 +46,21 @@ class CifarLayout(Layout):
     classes: int
 
 
-def _layout(folder: str, archive: str, train: tuple[str, ...], test: tuple[str, ...], **rest) -> CifarLayout:
-    return CifarLayout((folder,), archive, (*train, *test), train, test, **rest)
+def _layout(name: str, folder: str, archive: str, train: tuple[str, ...], test: tuple[str, ...], **rest) -> CifarLayout:
+    return CifarLayout(name, (folder,), archive, (*train, *test), train, test, **rest)
 
 
 _TEN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _OF_TEN = {"train_records": 10_000, "test_records": 10_000, "label_key": "labels", "classes": 10}
 _OF_HUNDRED = {"train_records": 50_000, "test_records": 10_000, "label_key": "fine_labels", "classes": 100}
 CIFAR10 = (
-    _layout("cifar-10-batches-bin", "cifar-10-binary.tar.gz", tuple(f"{name}.bin" for name in _TEN),
+    _layout("binary", "cifar-10-batches-bin", "cifar-10-binary.tar.gz", tuple(f"{name}.bin" for name in _TEN),
             ("test_batch.bin",), label_bytes=1, **_OF_TEN),
-    _layout("cifar-10-batches-py", "cifar-10-python.tar.gz", _TEN, ("test_batch",), label_bytes=0, **_OF_TEN),
+    _layout("python", "cifar-10-batches-py", "cifar-10-python.tar.gz", _TEN, ("test_batch",), label_bytes=0, **_OF_TEN),
 )  # fmt: skip
 CIFAR100 = (
     _layout(
+        "binary",
         "cifar-100-binary",
         "cifar-100-binary.tar.gz",
         ("train.bin",),
@@ -67,7 +68,9 @@ CIFAR100 = (
         label_bytes=2,
         **_OF_HUNDRED,
     ),
-    _layout("cifar-100-python", "cifar-100-python.tar.gz", ("train",), ("test",), label_bytes=0, **_OF_HUNDRED),
+    _layout(
+        "python", "cifar-100-python", "cifar-100-python.tar.gz", ("train",), ("test",), label_bytes=0, **_OF_HUNDRED
+    ),
 )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from netsim.data.refusal import shown
+from netsim.data.refusal import finding, printable
 from netsim.errors import DataError
 
 _TIMEOUT = 30
@@ -24,9 +25,9 @@ class Download:
     md5: str
     path: str
 
-    def advice(self) -> str:
-        """Address, checksum and path, as an error message tells them."""
-        return f"{self.url} (md5 {self.md5})"
+    def advice(self, folder: Path) -> str:
+        """Address, checksum and the place in a data folder, as an error message tells them."""
+        return f"{self.url} (md5 {self.md5}) at {printable(folder / self.path)}"
 
 
 _TORONTO = "https://www.cs.toronto.edu/~kriz/"
@@ -79,8 +80,22 @@ def fetch_file(download: Download, folder: Path, advance: Advance = lambda name,
     """Download one file into ``folder`` unless it stands there with the right checksum; its path.
 
     The file is written aside and renamed when its checksum is right, so a broken download leaves nothing
-    behind. Raises `DataError` with the address, the checksum and where to put the file by hand.
+    behind, nor a folder that was made for it. Raises `DataError` with the address, the checksum and where to put the
+    file by hand.
     """
+    target = folder / download.path
+    made = [place for place in target.parents if not os.path.lexists(place)]
+    try:
+        _retrieve(download, folder, advance)
+    except BaseException:
+        for place in made:
+            with contextlib.suppress(OSError):  # not made after all, or no longer empty
+                place.rmdir()
+        raise
+    return target
+
+
+def _retrieve(download: Download, folder: Path, advance: Advance) -> None:
     import pooch
     import requests
 
@@ -94,21 +109,20 @@ def fetch_file(download: Download, folder: Path, advance: Advance = lambda name,
             )  # fmt: skip
     except requests.HTTPError as error:
         answer = error.response
-        raise _failed(download, target, f"the server answers {answer.status_code} {answer.reason}") from None
+        raise _failed(download, folder, f"the server answers {answer.status_code} {answer.reason}") from None
     except requests.Timeout:
-        raise _failed(download, target, f"no answer in {_TIMEOUT} s") from None
+        raise _failed(download, folder, f"no answer in {_TIMEOUT} s") from None
     except requests.RequestException as error:
-        raise _failed(download, target, f"no connection ({type(error).__name__})") from None
+        raise _failed(download, folder, f"no connection ({type(error).__name__})") from None
     except ValueError:
-        raise _failed(download, target, "what came has another checksum") from None
+        raise _failed(download, folder, "what came has another checksum") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DataError(f"{target}: {shown(reason)}; expected a folder that can be written") from None
-    return target
+        raise DataError(f"{target}: {finding(reason)}; expected a folder that can be written") from None
 
 
-def _failed(download: Download, target: Path, why: str) -> DataError:
-    return DataError(f"{shown(why)}: {download.advice()}; fetch it by hand and put it at {target}")
+def _failed(download: Download, folder: Path, why: str) -> DataError:
+    return DataError(f"{finding(why)}; to do it by hand, put {download.advice(folder)}")
 
 
 class _Meter:

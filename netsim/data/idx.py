@@ -37,7 +37,7 @@ class IdxLayout(Layout):
 
 def layout(*folders: str) -> IdxLayout:
     """The layout with its files in one of ``folders``."""
-    return IdxLayout(folders, None, FILES)
+    return IdxLayout("idx", folders, None, FILES)
 
 
 MNIST = (layout("mnist", "MNIST/raw"),)

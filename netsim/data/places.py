@@ -21,8 +21,11 @@ _LARGEST_START = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names of an official layout: its folders, the official one first, its archive, files in a folder."""
+    """Names of an official layout: what `netsim data fetch --layout` calls it, its folders, the official one first,
+    its archive, files in a folder.
+    """
 
+    name: str
     folders: tuple[str, ...]
     archive: str | None
     files: tuple[str, ...]
@@ -35,11 +38,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A layout at ``path``: the folder with the files, or the archive."""
+    """A layout at ``path``: the folder with the files, or some of them, or the archive."""
 
     path: Path
     layout: Layout
     is_archive: bool
+    is_complete: bool = True
+
+
+class NoFolderError(DataError):
+    """A folder or file that the user names is not there."""
 
 
 def default_folder() -> Path:
@@ -63,12 +71,13 @@ def places(data_dir: Path | str | None) -> tuple[Path, ...]:
 
 
 def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None:
-    """The first layout that stands in the searched places, or None.
+    """The first layout that stands complete in the searched places; else the first incomplete one, or None.
 
     A place may be the folder that holds an official folder or archive, that folder, or the archive itself.
-    Raises `DataError` when a named ``data_dir`` does not exist or is an archive of something else.
+    Raises `NoFolderError` when a named ``data_dir`` does not exist, `DataError` when it is an archive of something
+    else or cannot be read.
     """
-    layouts = tuple(layouts)
+    layouts, incomplete = tuple(layouts), None
     for place in places(data_dir):
         try:
             if place.is_file():
@@ -77,17 +86,20 @@ def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None
                 # The place itself only where it was named: MNIST and Fashion-MNIST name their files alike.
                 own = () if data_dir is None else (place,)
                 for folder in (*(place / name for name in layout.folders), *own):
-                    if any(layout.is_present(folder, name) for name in layout.files):
+                    present = [layout.is_present(folder, name) for name in layout.files]
+                    if all(present):
                         return Found(folder, layout, is_archive=False)
+                    if any(present) and incomplete is None:
+                        incomplete = Found(folder, layout, is_archive=False, is_complete=False)
                 if layout.archive and (place / layout.archive).is_file():
                     return Found(place / layout.archive, layout, is_archive=True)
             if data_dir is not None and not place.is_dir():
-                raise refusing(place)("no such folder or file", "a folder with the data files")
+                raise NoFolderError(str(refusing(place)("no such folder or file", "a folder with the data files")))
         except OSError as error:
             if isinstance(error, DataError):
                 raise
             raise refusing(place)(error.strerror or type(error).__name__, "a folder that can be read") from None
-    return None
+    return incomplete
 
 
 def open_file(path: Path, refuse: Refuse) -> tuple[BinaryIO, int]:

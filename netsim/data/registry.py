@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 from netsim.data import cifar, class_names, digits, idx, npz
 from netsim.data.dataset import Dataset, Split
 from netsim.data.downloads import DOWNLOADS, Advance, Download, fetch_file
-from netsim.data.places import Found, Layout, default_folder, find, named_path, places
-from netsim.errors import DataError, OptionError, UnknownNameError, nearest
+from netsim.data.places import Found, Layout, NoFolderError, default_folder, find, named_path, places
+from netsim.data.refusal import printable
+from netsim.errors import DataError, OptionError, UnknownNameError, nearest, shown
 
 _NPZ = "npz:"
 
@@ -40,7 +42,7 @@ class Entry:
     def find(self, data_dir: Path | str | None = None) -> Found | None:
         """Where the files stand (see `places.find`), or None."""
         if not self.layouts:
-            return Found(digits.path(), Layout((), None, ()), is_archive=False)
+            return Found(digits.path(), Layout("", (), None, ()), is_archive=False)
         return find(self.layouts, data_dir)
 
 
@@ -77,7 +79,7 @@ def describe(name: str) -> Entry:
     """The entry of a known name; `UnknownNameError` with the nearest one for another."""
     entry = _ENTRIES.get(name)
     if entry is None:
-        raise UnknownNameError(f"unknown data set {name!r}{nearest(name, (*known(), 'npz:PATH'))}")
+        raise UnknownNameError(f"unknown data set {shown(name)}{nearest(name[:40], (*known(), 'npz:PATH'))}")
     return entry
 
 
@@ -94,13 +96,18 @@ def load(name: str, data_dir: Path | str | None = None) -> Dataset:
     if name.startswith(_NPZ):
         return _load_npz(name.removeprefix(_NPZ), data_dir)
     entry = describe(name)
-    found = entry.find(data_dir)
+    try:
+        found = entry.find(data_dir)
+    except NoFolderError as error:
+        raise DataError(f"{error}; {_how_to_get(entry, data_dir)}") from None
     if found is None:
-        raise DataError(_how_to_get(entry, data_dir))
+        searched = " or ".join(printable(place) for place in places(data_dir))
+        other = "" if data_dir else "--data-dir names another folder, "
+        raise DataError(f"{entry.name} is not in {searched}: {other}{_how_to_get(entry, data_dir)}")
     try:
         train, test = entry.read(found)
     except DataError as error:
-        raise DataError(f"{error}; {_how_to_replace(entry, found)}") from None
+        raise DataError(f"{error}; {_how_to_mend(entry, found, data_dir)}") from None
     return Dataset(entry.name, train, test, entry.class_names, entry.input_shape, entry.classes)
 
 
@@ -113,7 +120,7 @@ def fetch(
     """Fetch the official files of ``name`` into ``data_dir`` (default: the default folder); where they
     stand now.
 
-    What already stands there is not fetched again; an archive or file with a wrong checksum is.
+    What already stands there whole is not fetched again; an archive or file with a wrong checksum is.
     layout: "binary" (default) or "python" for CIFAR. advance: told file name, bytes so far, bytes in all.
 
     Raises `UnknownNameError`, `OptionError` for an unknown layout, `DataError` with address, checksum and
@@ -123,12 +130,14 @@ def fetch(
         raise OptionError(f"{name}: a file of your own cannot be fetched; known: {', '.join(known())}")
     entry = describe(name)
     if layout is not None and layout not in entry.downloads:
-        raise OptionError(f"{name} has no layout {layout!r}{nearest(layout, entry.downloads or ('(embedded)',))}")
+        layouts = entry.downloads or ("(embedded)",)
+        raise OptionError(f"{name} has no layout {shown(layout)}{nearest(layout[:40], layouts)}")
     folder = default_folder() if data_dir is None else named_path(data_dir)
     if data_dir is None or os.path.exists(folder):
         found = entry.find(data_dir)
         fetched = {folder / item.path for items in entry.downloads.values() for item in items}
-        if found is not None and layout is None and not fetched & {found.path, *_files_in(found)}:
+        whole = found is not None and found.is_complete
+        if whole and layout is None and not fetched & {found.path, *_files_in(found)}:
             return found.path
     downloads = entry.downloads[layout or next(iter(entry.downloads))]
     paths = [fetch_file(item, folder, advance) for item in downloads]
@@ -148,22 +157,20 @@ def _load_npz(path: str, data_dir: Path | str | None) -> Dataset:
     return npz.read(candidate)
 
 
-def _how_to_replace(entry: Entry, found: Found) -> str:
-    """End of the message about a damaged file: where the official ones come from, with their checksums."""
+def _how_to_mend(entry: Entry, found: Found, data_dir: Path | str | None) -> str:
+    """End of the message about what was found and cannot be read."""
     if not entry.downloads:
         return "it belongs to scikit-learn: install that anew"
-    downloads = next(iter(entry.downloads.values()))
-    official = ", ".join(item.advice() for item in downloads)
-    return f"remove it and `netsim data fetch {entry.name}`, or put there by hand, in place of {found.path}, {official}"
+    removed = "remove it and " if found.is_complete else ""  # else a file is missing: the official ones take over
+    return removed + _how_to_get(entry, data_dir, found.layout.name)
 
 
-def _how_to_get(entry: Entry, data_dir: Path | str | None) -> str:
-    searched = " or ".join(str(place) for place in places(data_dir))
-    target = places(data_dir)[0]
-    option = "" if data_dir is None else f" --data-dir {target}"
-    downloads = next(iter(entry.downloads.values()))
-    by_hand = ", ".join(f"{item.advice()} at {target / item.path}" for item in downloads)
-    return (
-        f"{entry.name} is not in {searched}: `netsim data fetch {entry.name}{option}` gets it, "
-        f"--data-dir names another folder, or put there by hand {by_hand}"
-    )
+def _how_to_get(entry: Entry, data_dir: Path | str | None, layout: str | None = None) -> str:
+    """End of a message: the command that fetches the official files, and how to do without it."""
+    target = default_folder() if data_dir is None else named_path(data_dir)
+    target = target.parent if os.path.isfile(target) else target
+    first = next(iter(entry.downloads))
+    options = "" if layout in (None, first) else f" --layout {layout}"
+    options += "" if data_dir is None else f" --data-dir {shlex.quote(printable(target))}"
+    by_hand = ", ".join(item.advice(target) for item in entry.downloads[layout or first])
+    return f"`netsim data fetch {entry.name}{options}` gets it, or put by hand {by_hand}"

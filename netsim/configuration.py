@@ -107,12 +107,17 @@ class Configuration(BaseModel):
         return self.name or (self.net if self.net in architectures.ARCHITECTURES else "net")
 
     @property
-    def run_name(self) -> str:
-        """Name of the run's folder: net, data, protocol and seed."""
+    def subject(self) -> str:
+        """What is trained, on what, how: net, data and protocol."""
         data = self.data
         if ":" in data:
             data = "npz-" + Path(data.partition(":")[2]).stem
-        return f"{self.label}-{data}-{self.protocol}-seed{self.seed}"
+        return f"{self.label}-{data}-{self.protocol}"
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder: net, data, protocol and seed."""
+        return f"{self.subject}-seed{self.seed}"
 
     def changed(self, source: str = "", **values: object) -> Configuration:
         """A copy with other values, checked again."""

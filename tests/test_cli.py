@@ -15,7 +15,7 @@ import small_runs
 from PIL import Image
 
 import netsim
-from netsim import cli, evaluation, preparation
+from netsim import cli, evaluation, plots, preparation
 from netsim.cli import evaluate as evaluate_command
 from netsim.cli import run
 
@@ -226,6 +226,24 @@ def test_plot_draws_one_run_and_several(tmp_path, data, capsys, monkeypatch):
     pixels = np.asarray(Image.open("runs.png").convert("RGB"), dtype=int)
     for color in ((44, 160, 44), (31, 119, 180), (214, 39, 40)):  # green, blue, red
         assert (np.abs(pixels - color).max(axis=2) < 8).sum() > 50
+
+
+def test_labels_tell_runs_apart(tmp_path, data, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "overlay", lambda curves, kind: drawn.extend(curve.label for curve in curves) or b"")
+    options = {
+        "bp": {"protocol": "bp"}, "urfb": {}, "other seed": {"seed": 6}, "decay": {"decay": 0.01},
+    }  # fmt: skip
+    for name, chosen in options.items():
+        small_runs.start(tmp_path / name, data, epochs=1, **chosen)
+    monkeypatch.chdir(tmp_path)
+    assert run(["plot", *options, "--out", "runs.png"]) == 0
+    assert drawn == [
+        "net-npz-small-bp", "net-npz-small-urfb-seed5 (urfb)", "net-npz-small-urfb-seed6",
+        "net-npz-small-urfb-seed5 (decay)",
+    ]  # fmt: skip
+    assert run(["plot", "bp", "urfb", "--out", "runs.png"]) == 0
+    assert drawn[4:] == ["net-npz-small-bp", "net-npz-small-urfb"]
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from netsim.errors import OptionError, RunError, nearest
+
+if TYPE_CHECKING:
+    from netsim.configuration import Configuration
 
 
 def plot(
@@ -23,7 +27,12 @@ def plot(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="A,B,...", show_default=False, help="Names in the legend."),
+        typer.Option(
+            "--labels",
+            metavar="A,B,...",
+            show_default=False,
+            help="Names in the legend: net, data and protocol; where runs share them also the seed, then the folder.",
+        ),
     ] = None,
 ) -> None:
     """Draw the errors of runs: training solid, validation dotted; BP green, URFB blue, FRFB red."""
@@ -35,24 +44,36 @@ def plot(
         raise OptionError(f"--labels names {len(names)} runs, but {len(run)} are given")
     kind = "png" if out is None else out.suffix.lower().lstrip(".")
     if kind not in plots.FORMATS:
-        raise OptionError(
-            f"--out {out}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}"
-        )
+        raise OptionError(f"--out {out}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}")
     if out is not None and not out.parent.is_dir():
         raise OptionError(f"--out {out}: there is no folder {out.parent}")
-    curves, folders = [], []
-    for index, path in enumerate(run):
+    folders, histories, settings = [], [], []
+    for path in run:
         folder = runs.find(path)
         source = str(folder.configuration_path)
-        settings = configuration.build(configuration.parse(folder.configuration(), source), source)
-        records = folder.metrics()
-        if not records:
+        settings.append(configuration.build(configuration.parse(folder.configuration(), source), source))
+        histories.append(folder.metrics())
+        if not histories[-1]:
             raise RunError(f"{folder.path} has no epoch to draw yet")
-        label = names[index] if names else (settings.run_name if len(run) == 1 else folder.path.name)
-        curves.append(plots.Curve(records, settings.protocol, label))
         folders.append(folder)
+    if names is None:
+        names = [settings[0].run_name] if len(run) == 1 else labels_of(settings, [folder.path for folder in folders])
+    curves = [
+        plots.Curve(records, setting.protocol, name)
+        for records, setting, name in zip(histories, settings, names, strict=True)
+    ]
     single = len(run) == 1 and kind == "png"
     target = out if out is not None else (folders[0].curves_path if single else Path("runs.png"))
     content = plots.curves(curves[0]) if single else plots.overlay(curves, kind)
     durable.write(target, content)
     typer.echo(str(target))
+
+
+def labels_of(settings: Sequence[Configuration], folders: Sequence[Path]) -> list[str]:
+    """Names of runs in one legend: net, data and protocol; where runs share them the seed; then the folder."""
+    labels = [configuration.subject for configuration in settings]
+    seeds, places = [f"-seed{configuration.seed}" for configuration in settings], [f" ({path})" for path in folders]
+    for more in (seeds, places):
+        shared = [labels.count(label) > 1 for label in labels]
+        labels = [label + end if wanted else label for label, end, wanted in zip(labels, more, shared, strict=True)]
+    return labels

@@ -87,7 +87,7 @@ def choose(asked: str) -> Device:
 def _missing(simulator: bool) -> str | None:
     """Why no GPU can be used, or None. ``simulator`` : the CUDA simulator will do, where it is turned on."""
     if util.find_spec("numba_cuda") is None:
-        return "numba-cuda is not installed: pip install 'netsim[cuda]'"
+        return "numba-cuda is not installed: pip install '.[cuda]' in netsim's checkout"
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         return None if simulator else "the CUDA simulator is turned on, which only --device cuda takes"
     from netsim.cuda import jit

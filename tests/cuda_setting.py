@@ -39,4 +39,4 @@ def summary() -> str:
     return f"CUDA on hardware: not run (no GPU here; {how})" if INSTALLED else f"CUDA on hardware: not run ({how})"
 
 
-needs_cuda = pytest.mark.skipif(not INSTALLED, reason="numba-cuda is not installed: pip install 'netsim[test]'")
+needs_cuda = pytest.mark.skipif(not INSTALLED, reason="numba-cuda is not installed: pip install '.[test]'")

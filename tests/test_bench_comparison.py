@@ -76,7 +76,7 @@ def test_without_torch_one_line_says_how_to_get_it(monkeypatch, capsys):
     for arguments in (["--vs", "torch"], ["--table"]):
         assert cli.run(["bench", *arguments]) == 2
         error = capsys.readouterr().err
-        assert error.count("\n") == 1 and "pip install 'netsim[peers]'" in error
+        assert error.count("\n") == 1 and "pip install '.[peers]' in netsim's checkout" in error
 
 
 def test_protocols_that_the_peer_does_not_know(recorder):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'netsim[peers]'")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[peers]'")
 
 from netsim import cli  # noqa: E402
 from netsim.bench import job, torch_equality, torch_peer  # noqa: E402

@@ -19,7 +19,7 @@ def compiled():
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "0", "PYTHONPATH": path}
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment)
     if done.returncode == 77:
-        pytest.skip("no CUDA compiler: pip install 'netsim[cuda]'")
+        pytest.skip("no CUDA compiler: pip install '.[cuda]'")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

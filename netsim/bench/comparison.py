@@ -54,7 +54,9 @@ def check_peer(peer: str, protocol: str) -> None:
         raise OptionError(f"--vs is {peer[:40]!r}{nearest(peer[:40], PEERS)}")
     if peer != "one-thread":
         if util.find_spec("torch") is None:
-            raise OptionError(f"--vs {peer} needs PyTorch, which is not installed here: pip install 'netsim[peers]'")
+            raise OptionError(
+                f"--vs {peer} needs PyTorch, which is not installed here: pip install '.[peers]' in netsim's checkout"
+            )
         if protocol not in PROTOCOLS:
             raise OptionError(f"--vs {peer} knows the protocols {', '.join(PROTOCOLS)}, not {protocol}")
 

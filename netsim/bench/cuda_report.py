@@ -35,7 +35,9 @@ def check_peer(peer: str | None) -> None:
     if peer not in PEERS:
         raise OptionError(f"--vs is {peer[:40]!r}{nearest(peer[:40], PEERS)} (with --device cuda)")
     if util.find_spec("torch") is None:
-        raise OptionError("--vs torch needs PyTorch, which is not installed here: pip install 'netsim[peers]'")
+        raise OptionError(
+            "--vs torch needs PyTorch, which is not installed here: pip install '.[peers]' in netsim's checkout"
+        )
     found = processes.run("cuda torch usable")
     if not found["usable"]:
         raise OptionError(f"--vs torch: the PyTorch installed here ({found['torch']}) cannot use a GPU")

@@ -169,6 +169,7 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
     `source` stands first in the message (a file's name); `names` maps keys to what the user typed (options).
     The net is resolved to the canonical notation. Raises `OptionError`, `UnknownNameError`, `NotationError`.
     """
+    names = names or {}
     where = f"{source}: " if source else ""
     known = Configuration.model_fields
     for key in values:
@@ -177,12 +178,15 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
     try:
         configuration = Configuration(**values)
     except ValidationError as error:
-        raise OptionError(where + _one_line(error, names or {})) from None
+        raise OptionError(where + _one_line(error, names)) from None
     try:
         specs = architectures.resolve(configuration.net)
         if configuration.circuits is not None:
             Components.from_json(configuration.circuits)
+        _check_loss(configuration)
         _check_timing(configuration)
+    except OptionError as error:
+        raise OptionError(f"{where}{error.renamed(names)}") from None
     except NetsimError as error:
         raise type(error)(f"{where}{error}") from None
     word = configuration.net.strip().lower()
@@ -191,6 +195,11 @@ def build(values: dict[str, object], source: str = "", names: dict[str, str] | N
         by_text = {notation.render(architectures.resolve(name)): name for name in architectures.ARCHITECTURES}
         fixed["name"] = word if word in architectures.ARCHITECTURES else by_text.get(fixed["net"])
     return configuration.model_copy(update=fixed)
+
+
+def _check_loss(configuration: Configuration) -> None:
+    if configuration.loss == "softmax" and configuration.mu is not None:
+        raise OptionError(f"is {configuration.mu:g}, but the softmax loss has no off-class factor", "mu")
 
 
 def _check_timing(configuration: Configuration) -> None:
@@ -203,7 +212,7 @@ def _check_timing(configuration: Configuration) -> None:
     else:
         for key, default in (("engine", "exact"), ("streams", None)):
             if getattr(configuration, key) != default:
-                raise OptionError(f"{key} goes with a schedule")
+                raise OptionError("goes with a schedule", key)
     if configuration.stream != "random":
         from netsim.events.streams import Stream
 
@@ -249,7 +258,7 @@ def resolve(configuration: Configuration, *, images: int, facts: dict[str, objec
     if validation is None:
         validation = 360 if digits and images > 360 else min(5_000, images // 10)
     if validation >= images:
-        raise OptionError(f"validation is {validation} images, but {configuration.data} has {images} in all")
+        raise OptionError(f"is {validation} images, but {configuration.data} has {images} in all", "validation")
     if batch is None:
         batch = 50 if digits else 500
     train = min(images - validation, configuration.train_images or images)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class NetsimError(Exception):
@@ -23,7 +23,18 @@ class GeometryError(NetsimError, ValueError):
 
 
 class OptionError(NetsimError, ValueError):
-    """An option whose value is out of range or not among the known ones."""
+    """An option whose value is out of range or not among the known ones.
+
+    ``option`` : its name, where the message begins with it.
+    """
+
+    def __init__(self, message: str, option: str = ""):
+        super().__init__(f"{option} {message}" if option else message)
+        self.message, self.option = message, option
+
+    def renamed(self, names: Mapping[str, str]) -> OptionError:
+        """The same with the option's name among `names`: what a user typed."""
+        return OptionError(self.message, names.get(self.option, self.option))
 
 
 class ArrayError(NetsimError, ValueError):

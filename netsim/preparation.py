@@ -58,6 +58,10 @@ def prepare(configuration: Configuration) -> Prepared:
     )
     device = _choose_device(resolved)
     trainer = _make_trainer(resolved, device, network)
+    if {layer.name for layer in network.weighted} <= trainer.frozen:
+        raise OptionError(
+            f"is {','.join(resolved.frozen)}: these are all layers with weights, so none learns", "frozen"
+        )
     train, validation = dataset.train, None
     if resolved.validation:
         train, validation = dataset.holdout(resolved.validation)
@@ -106,8 +110,9 @@ def check_memory(configuration: Configuration, input_shape: tuple[int, int, int]
     size = need.weight_bytes + 4 * summary.NUMBER_BYTES * need.weights + images * need.activity_bytes
     there = memory_bytes()
     if there is not None and size > there:
+        net = "this net" if configuration.label == "net" else f"the net {configuration.label}"
         raise OptionError(
-            f"the net {configuration.label} has {need.weights:,} weights W on images of "
+            f"{net} has {need.weights:,} weights W on images of "
             f"{'x'.join(map(str, input_shape))}: training needs {size / 2**30:,.1f} GiB, "
             f"but there are {there / 2**30:,.1f} GiB of memory"
         )

@@ -24,7 +24,7 @@ def check_whole(name: str, value: int, *, least: int = 0, most: int | None = Non
         number = None
     if number is None or number < least or number > (2**63 - 1 if most is None else most):
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise OptionError(f"{name} is {shown(value)}: it must be a whole number {bounds}")
+        raise OptionError(f"is {shown(value)}: it must be a whole number {bounds}", name)
     return number
 
 
@@ -50,5 +50,5 @@ def check_number(
         and (most is None or number <= most)
     )
     if not inside:
-        raise OptionError(f"{name} is {shown(value)}: it must be a number {' and '.join(bounds) or 'that is finite'}")
+        raise OptionError(f"is {shown(value)}: it must be a number {' and '.join(bounds) or 'that is finite'}", name)
     return number

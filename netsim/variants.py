@@ -45,7 +45,7 @@ class Variants:
         for name, known in _WORDS.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
-                raise OptionError(f"{name} is {shown(value)}{nearest(str(value)[:40], known)}")
+                raise OptionError(f"is {shown(value)}{nearest(str(value)[:40], known)}", name)
         if self.feedback_clip is not None:
             object.__setattr__(self, "feedback_clip", check_number("feedback_clip", self.feedback_clip, above=0))
 

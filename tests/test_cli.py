@@ -75,6 +75,23 @@ def test_every_command_has_help(capsys, command):
     assert f"netsim {command}" in capsys.readouterr().out
 
 
+def test_help_breaks_no_sentence(capsys, monkeypatch):
+    """Lines of a docstring are joined: only the terminal's width breaks them."""
+    monkeypatch.setenv("COLUMNS", "400")
+    assert run(["train", "--help"]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("The run folder gets") and line.endswith("bit for bit.") for line in lines)
+    for name in cli.COMMANDS:
+        assert "\n" not in cli._load(name).help.replace("\n\n", "")
+
+
+def test_a_group_has_no_options_of_its_own_and_names_the_nearest_command(capsys, refused):
+    assert run(["data", "--help"]) == 0
+    assert re.findall(r"--[a-z-]+", capsys.readouterr().out) == ["--help"]
+    assert refused("data", "lst") == "no command is named 'lst' (did you mean 'list'?)"
+    assert refused("data", "zzz") == "no command is named 'zzz'; known: list, fetch, show"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -6,6 +6,7 @@ import re
 import pytest
 import small_runs
 
+from netsim import preparation
 from netsim.cli import run
 
 SMALL = [small_runs.NET, "--batch", "8", "--epochs", "3", "--seed", "5"]
@@ -43,7 +44,8 @@ BAD_VALUES = {
     "--threads": ["0", "-1", "99999"], "--validation": ["-1", "60", "1000"], "--train-images": ["0"],
     "--protocol": ["urbf", "", "URFB!"], "--loss": ["hing", ""], "--drop": ["sampel", ""],
     "--device": ["gpu", "CUDA", ""],
-    "--freeze": ["conv7", "maxpool1", ",x"], "--data": ["digit", "", "npz:", "npz:/nowhere/a.npz"],
+    "--freeze": ["conv7", "maxpool1", ",x", "", ",", "conv1,full1,output"],
+    "--data": ["digit", "", "npz:", "npz:/nowhere/a.npz"],
     "--net": ["", "conv 4", "simpnet2", "conv 4 3x3; maxpool 9; output", "sum; output", "full 3"],
 }  # fmt: skip
 
@@ -65,7 +67,35 @@ def test_messages_name_what_would_be_right(data, refused):
     assert "did you mean 'simpnet'" in refused("simpnt", "--data", data)
     assert "did you mean 'digits'" in refused("--data", "digit")
     assert "is given twice" in refused("simpnet", "--net", "deepnet")
-    assert "bp has no feedback weights" in refused(*net, "--protocol", "bp", "--feedback-rate", "0.5")
+
+
+def test_messages_name_options_as_they_are_typed(data, refused):
+    net = [small_runs.NET, "--data", data]
+    cases = {
+        ("--validation", "60"): f"--validation is 60 images, but {data} has 60 in all",
+        ("--protocol", "bp", "--feedback-rate", ".5"): "--feedback-rate is 0.5, but bp has no feedback weights",
+        ("--protocol", "frfb", "--feedback-rate", "1"): "--feedback-rate is 1.0, but the protocol is frfb",
+        ("--loss", "softmax", "--mu", "0.7"): "--mu is 0.7, but the softmax loss has no off-class factor",
+        ("--freeze", ""): "--freeze names no layer",
+        ("--freeze", "conv1,full1,output"): "--freeze is conv1,full1,output: these are all layers with weights",
+        ("--pool-anchor", "middle"): "--pool-anchor is 'middle'; known: center, corner",
+        ("--feedback-through", "new"): "--feedback-through is 'new'",
+        ("--engine", "batched"): "--engine goes with a schedule",
+    }  # fmt: skip
+    for arguments, words in cases.items():
+        assert refused(*net, *arguments).startswith(words)
+
+
+def test_a_value_that_is_no_number_is_shown(data, refused):
+    for option, value in [("--epochs", "1.5"), ("--epochs", "many"), ("--step-size", "big"), ("--seed", "1e3")]:
+        message = refused(small_runs.NET, "--data", data, option, value)
+        assert repr(option) in message and repr(value) in message
+
+
+def test_a_net_too_large_for_memory_is_called_by_its_name_or_not_at_all(data, refused, monkeypatch):
+    monkeypatch.setattr(preparation, "memory_bytes", lambda: 10_000)
+    assert refused(small_runs.NET, "--data", data).startswith("this net has ")
+    assert refused("simpnet", "--data", data).startswith("the net simpnet has ")
 
 
 @pytest.mark.parametrize(

@@ -69,17 +69,17 @@ def test_a_second_run_gets_a_folder_of_its_own(data, capsys):
 
 #: Every option of a run but those that name its net, data and source. Options of two sets do not go together.
 _EVERYWHERE = {
-    "validation": 7, "train_images": 40, "protocol": "urfb", "loss": "softmax", "epochs": 2, "batch": 9,
-    "step_size": 0.05, "mu": 0.2, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
+    "validation": 7, "train_images": 40, "protocol": "urfb", "epochs": 2, "batch": 9,
+    "step_size": 0.05, "feedback_rate": 0.5, "decay": 0.01, "drop": "batch",
     "connectivity": 0.7, "thin_output": True, "symmetric": True, "slope": 0.9, "frozen": "conv1,full1",
     "seed": 9, "threads": 1, "device": "cpu", "stream": "blocked:3",
 }  # fmt: skip
 _SETS = {
     "variants": {
         "pool_anchor": "corner", "pool_ties": "all", "feedback_through": "updated", "untied_feedback": "epoch",
-        "untied_start": "spread", "feedback_input": "positive", "feedback_clip": 5.0,
+        "untied_start": "spread", "feedback_input": "positive", "feedback_clip": 5.0, "loss": "softmax",
     },
-    "event times": {"schedule": "desynchronised:0.9", "engine": "batched", "streams": 2},
+    "event times": {"schedule": "desynchronised:0.9", "engine": "batched", "streams": 2, "loss": "hinge", "mu": 0.2},
 }  # fmt: skip
 
 

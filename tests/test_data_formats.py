@@ -151,7 +151,7 @@ def test_npz_with_a_test_part_in_column_order(tmp_path):
         ({"images": np.zeros((2, 3), "u1"), "labels": [0, 1]}, r"shape \(2, 3\)"),
         ({"images": np.zeros((2, 3, 3), "u1"), "labels": [0.0, 1]}, r"expected \(N,\) integers"),
         ({"images": np.zeros((2, 3, 3), "u1"), "labels": [0, 1, 2]}, "2 images but 3 labels"),
-        ({"images": np.zeros((2, 3, 3), "u1"), "labels": [0, -1]}, "from -1 to 0"),
+        ({"images": np.zeros((2, 3, 3), "u1"), "labels": [0, -1]}, r"mine\.npz: labels run from -1 to 0"),
         ({"images": np.zeros((2, 3, 3), "u1"), "labels": [0, 10**6]}, "label 1000000; expected 0 to 9999"),
         ({"images": np.zeros((0, 3, 3), "u1"), "labels": np.zeros(0, int)}, "at least one"),
         ({"images": np.full((2, 3, 3), np.nan), "labels": [0, 1]}, "image 0 has pixels that are not finite"),
@@ -167,6 +167,11 @@ def test_npz_with_a_test_part_in_column_order(tmp_path):
             {"train_images": np.zeros((2, 3, 3), "u1"), "train_labels": [0, 1]}
             | {"test_images": np.zeros((2, 3, 4), "u1"), "test_labels": [0, 1]},
             r"test_images: uint8 \(3, 4, 1\); expected uint8 \(3, 3, 1\)",
+        ),
+        (
+            {"train_images": np.zeros((2, 3, 3), "u1"), "train_labels": [0, 1]}
+            | {"test_images": np.zeros((2, 3, 3), "u1"), "test_labels": [0.5, 1]},
+            r"mine\.npz: test: labels have shape \(2,\) and dtype float64",
         ),
     ],
 )

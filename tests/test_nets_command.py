@@ -19,8 +19,7 @@ NAMES = (*architectures.ARCHITECTURES, EVERY_KIND)
 def test_simpnet_s_numbers_by_hand():
     summary = summarize("simpnet", (32, 32, 3), 10)
     rows = [
-        (layer.name, layer.shape, layer.units, layer.weights, layer.feedforward, layer.step)
-        for layer in summary.layers
+        (layer.name, layer.shape, layer.units, layer.weights, layer.feedforward, layer.step) for layer in summary.layers
     ]
     conv, full, output = 32 * 32 * 5 * 5 * 3 * 32, 16 * 16 * 32 * 500, 500 * 10
     assert rows == [
@@ -83,6 +82,29 @@ def test_one_network_s_layers_are_shown(capsys):
     assert "sum of conv1, conv2" in out
     assert f"notation: {architectures.ARCHITECTURES['deepnet_s']}\n" in out
     assert "MiB" in out and "KiB an image" in out
+
+
+@pytest.mark.parametrize("columns", ["20", "60", "80"])
+def test_nothing_is_cut_on_a_narrow_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    for name in (None, *architectures.ARCHITECTURES):
+        nets(name)
+        narrow = capsys.readouterr().out
+        assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+        monkeypatch.setenv("COLUMNS", "200")
+        nets(name)
+        words = capsys.readouterr().out.split()
+        monkeypatch.setenv("COLUMNS", columns)
+        assert sorted(word for word in narrow.split() if "─" not in word) == sorted(w for w in words if "─" not in w)
+
+
+def test_memory_of_a_small_net_is_not_rounded_to_nothing(capsys):
+    nets("full 3; output", input="8x8x1")
+    assert (
+        "one increment 2.6 KiB; activity 0.3 KiB an image" in capsys.readouterr().out
+    )  # 12 bytes a weight, 222 of them
+    nets("simpnet")
+    assert "one increment 47.0 MiB; activity 207.9 KiB an image" in capsys.readouterr().out
 
 
 def test_the_list_says_what_cannot_be_built(capsys):

@@ -38,7 +38,8 @@ def train_and_check(tmp_path, data, **options):
     assert all(finite(record) for record in outcome.records)
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == outcome.records
-    assert run(["eval", str(tmp_path / "run"), "--json"]) == 0
+    anything_aside = outcome.records[-1]["validation_error"] is not None  # there are no test images here
+    assert run(["eval", str(tmp_path / "run"), "--json"]) == (0 if anything_aside else 2)
     longer = str(len(lines) + 1)
     assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", longer, "--quiet"]) == 0
     return outcome.records

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from netsim.errors import NetsimError, UnknownNameError, nearest
+from netsim.errors import NetsimError, UnknownNameError, nearest, shown
 
 #: Command: (module, function or sub-application, one line of help), in the order of `netsim --help`.
 COMMANDS = {
@@ -42,7 +42,17 @@ def exists(name: str) -> bool:
     return importlib.util.find_spec(COMMANDS[name][0]) is not None
 
 
-class CommandTable(TyperGroup):
+class Group(TyperGroup):
+    """Commands; for one that is unknown the nearest is named."""
+
+    def resolve_command(self, ctx, args):
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known:
+            raise UnknownNameError(f"no command is named {name[:40]!r}{nearest(name[:40], known)}")
+        return super().resolve_command(ctx, args)
+
+
+class CommandTable(Group):
     """The commands of `COMMANDS`: listed from the table, imported when called."""
 
     def list_commands(self, ctx):
@@ -55,11 +65,8 @@ class CommandTable(TyperGroup):
         return typer.main.get_command(stand_in)
 
     def resolve_command(self, ctx, args):
-        name = args[0]
-        known = self.list_commands(ctx)
-        if name not in known:
-            raise UnknownNameError(f"no command is named {name[:40]!r}{nearest(name[:40], known)}")
-        return name, _load(name), args[1:]
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, _load(name), rest
 
 
 def _load(name: str):
@@ -71,7 +78,14 @@ def _load(name: str):
         target = command
     loaded = typer.main.get_command(target)
     loaded.name, loaded.help = name, loaded.help or help_line
+    for command in (loaded, *getattr(loaded, "commands", {}).values()):
+        command.help = _paragraphs(command.help)
     return loaded
+
+
+def _paragraphs(text: str) -> str:
+    """A docstring as paragraphs without line breaks: the terminal's width breaks them."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 app = typer.Typer(cls=CommandTable, add_completion=False, pretty_exceptions_enable=False)
@@ -120,7 +134,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Usage errors of the command line library: it has changed their classes, but not what they offer.
         if not hasattr(error, "format_message"):
             raise
-        message = _first_lower(error.format_message())
+        message = _first_lower(error.format_message()) + _found(error)
         return _refuse(message, 2) if message else 0  # a group without a command has printed its help
 
 
@@ -131,6 +145,12 @@ def _refuse(message: str, status: int, whole: bool = False) -> int:
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(f"netsim: error: {line}", file=sys.stderr, flush=True)
     return status
+
+
+def _found(error: Exception) -> str:
+    """End of a usage error: the value, which the command line library leaves out where pydantic refused it."""
+    refused = getattr(error.__cause__, "errors", list)()
+    return f", found {shown(refused[0]['input'])}" if refused else ""
 
 
 def _first_lower(message: str) -> str:

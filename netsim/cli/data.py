@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from netsim.cli import Group
 from netsim.console import console
 
-data_app = typer.Typer(no_args_is_help=True, help="List, fetch and show data sets.")
+data_app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, help="List, fetch and show data sets.")
 
 Name = Annotated[str, typer.Argument(help="A name from `netsim data list`.", show_default=False)]
 DataDir = Annotated[

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netsim.errors import OptionError
+
+if TYPE_CHECKING:
+    from netsim.configuration import Configuration
+    from netsim.preparation import Prepared
 
 #: Key of a configuration -> what the user typed.
 OPTION_NAMES = {
@@ -33,7 +38,7 @@ def start(given: dict, preset: str | None, inherited: dict, out: str | None, con
     given : keys of a configuration that were typed. inherited : run, checkpoint, untie, reinit of --from. The options
     of --config, of a preset, of a parameter file, and those typed follow one another; a later one overrides.
     """
-    from netsim import configuration, inheritance, preparation, presets, runs
+    from netsim import configuration, inheritance, presets, runs
 
     if out == "":
         raise OptionError("--out is empty: expected the folder of the run")
@@ -56,13 +61,23 @@ def start(given: dict, preset: str | None, inherited: dict, out: str | None, con
                 notices = (*notices, "the paper's step, with the file's options: --preset author is that of its code")
             values, given = {**values, **options}, {k: v for k, v in given.items() if k != "net"}
     values = configuration.absolute_paths({**values, **given})
-    prepared = preparation.prepare(configuration.build(values, names=OPTION_NAMES))
+    prepared = _prepare(configuration.build(values, names=OPTION_NAMES))
     c = prepared.configuration
     if c.source is not None:  # what is wrong with it is told before a folder is made
         inheritance.inherit(prepared.network, c.source, c.protocol)
     path = runs.new_path(c.run_name) if out is None else out
     with runs.create(path, c.to_toml()) as run:
         return _train(prepared, run, quiet, notices, phase)
+
+
+def _prepare(configuration: Configuration) -> Prepared:
+    """What trains; an option that does not fit net or data is told by the name that a user types."""
+    from netsim import preparation
+
+    try:
+        return preparation.prepare(configuration)
+    except OptionError as error:
+        raise error.renamed(OPTION_NAMES) from None
 
 
 def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
@@ -86,7 +101,7 @@ def _inherited(given: dict, inherited: dict, config: Path | None) -> dict:
 
 def resume(path: Path, given: dict, unfit: list[str], out: str | None, config: Path | None, quiet: bool) -> int:
     """Go on with a run; the exit status. unfit : options typed that cannot go with --resume; `given` may hold more."""
-    from netsim import configuration, preparation, runs
+    from netsim import configuration, runs
 
     fixed = sorted(set(given) - {"epochs", "threads", "device", "data_dir"})
     named = [*unfit, *["--out"] * (out is not None), *["--config"] * (config is not None)]
@@ -102,7 +117,7 @@ def resume(path: Path, given: dict, unfit: list[str], out: str | None, config: P
         done = len(run.metrics())
         if asked.epochs < done:
             raise OptionError(f"--epochs is {asked.epochs}, but {run.path} has done {done} epochs already")
-        prepared = preparation.prepare(asked)
+        prepared = _prepare(asked)
         if any(getattr(asked, key) != getattr(old, key) for key in ("epochs", "device", "data_dir")):
             # The tables of information stay those that the run began with.
             kept = {"resolved": old.resolved, "versions": old.versions}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netsim.console import console
+from netsim.console import console, print_table
 from netsim.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ SECTIONS = {
 def nets(
     net: Annotated[
         str | None,
-        typer.Argument(
-            metavar="NET", help="A network of the paper's by name, or notation; all four if left out."
-        ),
+        typer.Argument(metavar="NET", help="A network of the paper's by name, or notation; all four if left out."),
     ] = None,
     input: Annotated[
         str, typer.Option("--input", metavar="HxWxC", help="Height, width and channels of the images.")
@@ -59,12 +57,11 @@ def _show_all(shape: tuple[int, int, int], classes: int) -> None:
     from netsim.summary import summarize
 
     summarize("output", shape, classes)  # what is wrong for every network is an error, not a row
-    table = Table(
-        box=box.SIMPLE_HEAD, title=_title("the paper's networks", shape, classes), title_justify="left"
-    )
-    table.add_column("network")
-    for heading in ("layers", "units", "weights W", "multiply-adds an image"):
-        table.add_column(heading, justify="right")
+    table = Table(box=box.SIMPLE_HEAD, title=_title("the paper's networks", shape, classes), title_justify="left")
+    table.add_column("network", no_wrap=True)
+    for heading in ("layers", "units", "weights W"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("multiply-adds an image", justify="right")
     table.add_column("in the paper")
     for name in ARCHITECTURES:
         try:
@@ -80,7 +77,7 @@ def _show_all(shape: tuple[int, int, int], classes: int) -> None:
             _large(summary.feedforward),
             SECTIONS[name],
         )
-    console().print(table)
+    print_table(table)
     console().print("netsim nets NAME shows the layers; the notation works in place of a name.")
 
 
@@ -94,16 +91,14 @@ def _show(net: str, shape: tuple[int, int, int], classes: int) -> None:
     summary = summarize(net, shape, classes)
     name = net.strip().lower()
     title = _title(name if name in ARCHITECTURES else "network", shape, classes)
-    table = Table(
-        box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True, collapse_padding=True
-    )
-    table.add_column("layer", "total")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_footer=True, collapse_padding=True)
+    table.add_column("layer", "total", no_wrap=True)
     table.add_column("notation")
-    table.add_column("shape")
-    table.add_column("units", f"{summary.units:,}", justify="right")
-    table.add_column("weights W", f"{summary.weights:,}", justify="right")
-    table.add_column("feedforward", _large(summary.feedforward), justify="right")
-    table.add_column("whole step", _large(summary.step), justify="right")
+    table.add_column("shape", no_wrap=True)
+    table.add_column("units", f"{summary.units:,}", justify="right", no_wrap=True)
+    table.add_column("weights W", f"{summary.weights:,}", justify="right", no_wrap=True)
+    table.add_column("feedforward", _large(summary.feedforward), justify="right", no_wrap=True)
+    table.add_column("whole step", _large(summary.step), justify="right", no_wrap=True)
     for layer in summary.layers:
         told = f"sum of {', '.join(layer.parents)}" if layer.name.startswith("sum") else layer.notation
         table.add_row(
@@ -115,7 +110,7 @@ def _show(net: str, shape: tuple[int, int, int], classes: int) -> None:
             _large(layer.feedforward) if layer.weights else "",
             _large(layer.step) if layer.weights else "",
         )
-    console().print(table)
+    print_table(table)
     console().print(_notes(summary), soft_wrap=True, markup=False)
 
 
@@ -127,9 +122,14 @@ def _notes(summary: Summary) -> str:
     return (
         f"notation: {summary.architecture}\n"
         "feedforward, whole step: multiply-adds an image\n"
-        f"memory, float32: W, R (as many as W) and one increment {summary.weight_bytes / 2**20:,.1f} MiB; "
-        f"activity {summary.activity_bytes / 2**10:,.1f} KiB an image"
+        f"memory, float32: W, R (as many as W) and one increment {_memory(summary.weight_bytes)}; "
+        f"activity {_memory(summary.activity_bytes)} an image"
     )
+
+
+def _memory(size: int) -> str:
+    """Bytes in MiB, or in KiB below one of them."""
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
 
 
 def _large(number: int) -> str:

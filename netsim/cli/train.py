@@ -223,6 +223,8 @@ def train(
     given.pop("source", None)
     if frozen is not None:
         given["frozen"] = launch.split(frozen)
+        if not given["frozen"]:
+            raise OptionError("--freeze names no layer")
     if circuits is not None:
         given["circuits"] = launch.components(circuits)
     if schedule is not None:

@@ -111,14 +111,14 @@ def _header(stream: BinaryIO, refuse: Refuse) -> tuple[tuple[int, ...], bool, np
 
 def _split(path: Path, arrays: dict[str, np.ndarray], prefix: str) -> Split:
     images, labels = arrays[f"{prefix}images"], arrays[f"{prefix}labels"]
-    refuse = refusing(path, f"{prefix}images")
+    refuse = refusing(path, prefix.removesuffix("_"))
     if images.ndim == 3:
         images = images[..., np.newaxis]
     if images.dtype.kind == "f":
         with np.errstate(over="ignore"):  # too large for float32: caught as not finite
             images = images.astype(np.float32, copy=False)
     elif images.dtype != np.uint8:
-        raise refuse(f"dtype {images.dtype}", "uint8 (0 to 255) or floating")
+        raise refuse(f"images have dtype {images.dtype}", "uint8 (0 to 255) or floating")
     try:
         return Split(images, labels, 1 / 255 if images.dtype == np.uint8 else 1.0)
     except ArrayError as error:

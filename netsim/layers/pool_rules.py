@@ -38,7 +38,7 @@ class PoolRules:
         for field, known in zip(fields(self), (ANCHORS, TIES), strict=True):
             value = getattr(self, field.name)
             if not isinstance(value, str) or value not in known:
-                raise OptionError(f"pool_{field.name} is {shown(value)}{nearest(str(value)[:40], known)}")
+                raise OptionError(f"is {shown(value)}{nearest(str(value)[:40], known)}", f"pool_{field.name}")
 
     @property
     def ordinary(self) -> bool:

@@ -43,16 +43,16 @@ def find(name: str, feedback_rate: float | None = None) -> Protocol:
     if feedback_rate is None:
         return protocol
     if not _is_number(feedback_rate) or not 0 <= feedback_rate <= 1:
-        raise OptionError(f"feedback_rate is {shown(feedback_rate)}: it must lie between 0 (frfb) and 1 (urfb)")
+        raise OptionError(f"is {shown(feedback_rate)}: it must lie between 0 (frfb) and 1 (urfb)", "feedback_rate")
     if protocol is URFB:
         return replace(URFB, feedback_rate=float(feedback_rate))
     if protocol.symmetric:
-        raise OptionError(f"feedback_rate is {feedback_rate!r}, but bp has no feedback weights of its own")
+        raise OptionError(f"is {feedback_rate!r}, but bp has no feedback weights of its own", "feedback_rate")
     if protocol in (FRFB, KOLEN_POLLACK) and feedback_rate == protocol.feedback_rate:
         return protocol
     rate = {FRFB: ", whose rate is 0", KOLEN_POLLACK: ", whose rate is 1"}.get(protocol, "")
     raise OptionError(
-        f"feedback_rate is {feedback_rate!r}, but the protocol is {name}{rate}: rates between 0 and 1 go with urfb"
+        f"is {feedback_rate!r}, but the protocol is {name}{rate}: rates between 0 and 1 go with urfb", "feedback_rate"
     )
 
 

@@ -28,7 +28,8 @@ from netsim.kernels.memory import empty, zeros
 from netsim.kernels.weights import add_parts, update, update_connected
 from netsim.kernels.workers import Workers
 from netsim.layers import Layer, Weighted
-from netsim.network import Network, check_number, check_seed, check_whole
+from netsim.network import Network
+from netsim.values import check_number, check_seed, check_whole
 from netsim.variant_step import VariantStep
 from netsim.variants import Variants
 from netsim.workspace import Workspace, chunk_size

@@ -64,7 +64,7 @@ class DivergedError(NetsimError, ArithmeticError):
 
 
 def shown(value: object) -> str:
-    """`value` in an error message: one line, at most about 40 characters, whatever it is."""
+    """`value` in an error message: one line, at most about 40 characters, whatever it is; text in quotes."""
     if isinstance(value, int) and abs(value) >= 10**40:  # printing it may be refused
         return "a number of more than 40 digits"
     try:
@@ -72,7 +72,9 @@ def shown(value: object) -> str:
     except ValueError:  # it holds such a number
         text = f"a {type(value).__name__}"
     text = " ".join(text.split())
-    return text if len(text) <= 43 else text[:40] + "..."
+    if len(text) <= 43:
+        return text
+    return text[:40] + "..." + (text[0] if isinstance(value, str) else "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -5,18 +5,19 @@ Shapes are (H, W, C) for maps and (n,) for rows of units. ``full`` and ``output`
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netsim.errors import ArrayError, GeometryError
+from netsim import notation
+from netsim.errors import ArrayError, GeometryError, shown
 from netsim.notation import LayerSpec
+from netsim.values import whole
 
 #: Name of what stands below the first layer: the image.
 INPUT = "input"
 
 #: Largest number of units of one layer; keeps every index within a signed 64-bit product and memory in sight.
-MAXIMUM_UNITS = 2**31
+MAX_UNITS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +59,25 @@ def check_input_shape(shape: Sequence[int]) -> tuple[int, int, int]:
         whole = all(int(side) == side for side in shape)
     except (TypeError, ValueError, OverflowError):
         sides, whole = (), False
-    if len(sides) != 3 or not whole or min(sides) < 1 or max(sides) > 65_536 or units(sides) > MAXIMUM_UNITS:
+    if len(sides) != 3 or not whole or min(sides) < 1 or max(sides) > 65_536 or units(sides) > MAX_UNITS:
         raise ArrayError(f"input_shape is {shape!r}: it must be three sides (height, width, channels) of at least 1")
     return sides
 
 
 def infer(specs: Sequence[LayerSpec], input_shape: Sequence[int], classes: int) -> tuple[Place, ...]:
-    """Shapes and parents of every layer, bottom up.
+    """Shapes and parents of every layer, bottom up; specs : of a whole net, as `netsim.notation.check` passes them.
 
     Raises `GeometryError` where layers cannot be joined, `ArrayError` for an impossible input shape.
     """
     input_shape = check_input_shape(input_shape)
-    if isinstance(classes, bool) or not isinstance(classes, numbers.Integral) or not 2 <= classes <= 1_000_000:
-        raise GeometryError(f"classes is {classes!r}: it must be a whole number from 2 to 1000000")
+    number = whole(classes)
+    if number is None or not 2 <= number <= 1_000_000:
+        raise GeometryError(f"classes is {shown(classes)}: it must be a whole number from 2 to 1000000")
     places: list[Place] = []
-    ordinals: dict[str, int] = {}
-    for spec in specs:
-        ordinals[spec.kind] = ordinals.get(spec.kind, 0) + 1
-        name = spec.kind if spec.kind == "output" else f"{spec.kind}{ordinals[spec.kind]}"
+    for spec, name in zip(specs, notation.names(specs), strict=True):
         before, below = (places[-1].name, places[-1].shape) if places else (INPUT, input_shape)
         parents: tuple[str, ...] = (before,)
         if spec.kind == "sum":
-            if len(places) < 2:
-                raise GeometryError(f"{name} adds the two layers before it, but only {len(places)} stands before it")
             other = places[-2]
             if other.shape != below:
                 raise GeometryError(
@@ -107,8 +104,8 @@ def infer(specs: Sequence[LayerSpec], input_shape: Sequence[int], classes: int) 
         elif spec.kind == "full":
             shape = (spec.units,)
         else:
-            shape = (int(classes),)
-        if units(shape) > MAXIMUM_UNITS:
-            raise GeometryError(f"{name} would have {text(shape)} units: more than {MAXIMUM_UNITS}")
+            shape = (number,)
+        if units(shape) > MAX_UNITS:
+            raise GeometryError(f"{name} would have {text(shape)} units: more than {MAX_UNITS}")
         places.append(Place(name, spec, parents, below, shape))
     return tuple(places)

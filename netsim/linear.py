@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from netsim.analysis import correlation
 from netsim.errors import ArrayError, DivergedError, OptionError
+from netsim.values import check_number, check_whole, whole
 
 #: The paper's simulation (section 5.1): units of each layer, standard deviation of the target's factors.
 SIZES = (40, 100, 100, 10)
@@ -49,9 +49,9 @@ def draw(sizes: Sequence[int], deviation: float, random: np.random.Generator) ->
 
     sizes: units of each layer, n_0 .. n_k, at least two. Raises `OptionError` for anything else.
     """
-    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 1 for n in sizes):
+    if len(sizes) < 2 or any((whole(n) or 0) < 1 for n in sizes):
         raise OptionError(f"sizes is {sizes!r}: it must be two or more whole numbers of at least 1")
-    _check("deviation", deviation)
+    check_number("deviation", deviation, least=0)
     return [random.normal(0.0, deviation, (n, m)) for m, n in itertools.pairwise(sizes)]
 
 
@@ -85,11 +85,10 @@ def simulate(
     R = [np.array(matrix, dtype=np.float64) for matrix in R]
     target = np.asarray(target, dtype=np.float64)
     _check_shapes(target, W, R)
-    if feedback_rate is not None and not 0 <= _check("feedback_rate", feedback_rate) <= 1:
-        raise OptionError(f"feedback_rate is {feedback_rate!r}: it must lie between 0 (FRFB) and 1 (URFB)")
-    _check("step_size", step_size)
-    if isinstance(iterations, bool) or not isinstance(iterations, numbers.Integral) or iterations < 0:
-        raise OptionError(f"iterations is {iterations!r}: it must be a whole number of at least 0")
+    if feedback_rate is not None:
+        check_number("feedback_rate", feedback_rate, least=0, most=1)
+    check_number("step_size", step_size, least=0)
+    iterations = check_whole("iterations", iterations)
     errors = np.empty(iterations + 1)
     correlations = np.full((len(W), iterations + 1), np.nan)
     with np.errstate(all="ignore"):  # an error that is not finite is told in one line
@@ -125,12 +124,6 @@ def _step(
         delta = R[layer] @ delta  # through the feedback weights as they were before this step
         W[layer] += increment
         R[layer] += epsilon * increment.T
-
-
-def _check(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value) or value < 0:
-        raise OptionError(f"{name} is {value!r}: it must be a finite number of at least 0")
-    return value
 
 
 def _check_shapes(target: np.ndarray, W: list[np.ndarray], R: list[np.ndarray]) -> None:

@@ -14,10 +14,8 @@ from netsim.arrays import check_images, check_weights
 from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest, shown
 from netsim.kernels.workers import Workers
 from netsim.layers import Full, Layer, PoolRules, Weighted, make_layer
-from netsim.values import check_number, check_seed, check_whole
+from netsim.values import check_number, check_seed
 from netsim.workspace import Workspace, chunk_size
-
-__all__ = ["Network", "check_number", "check_seed", "check_whole", "load"]
 
 #: First words of the random streams that weights and connections are drawn from.
 _WEIGHTS, _CONNECTIONS, _DIRECT = 1, 2, 3

@@ -7,14 +7,13 @@ Source: Amit (2019), section 4, where the four networks are listed in this notat
 
 from __future__ import annotations
 
-import math
 import re
 
-from netsim.errors import NotationError, nearest
+from netsim.errors import NotationError, nearest, shown
 from netsim.specifications import (
     KINDS,
     MAX_SIDE,
-    MAX_UNITS,
+    MAX_WIDTH,
     Conv,
     Drop,
     Full,
@@ -23,14 +22,13 @@ from netsim.specifications import (
     Output,
     Sum,
     Untied,
-    shown,
-    whole,
+    count,
 )
 
 __all__ = [
     "KINDS",
     "MAX_SIDE",
-    "MAX_UNITS",
+    "MAX_WIDTH",
     "Conv",
     "Drop",
     "Full",
@@ -65,7 +63,11 @@ _LABEL = re.compile(r"\s*[A-Za-z_][A-Za-z_0-9]*\s*:")
 
 
 class _Layer:
-    """One layer's text, read token by token; `fail` names the place of the token looked at last."""
+    """One layer's text, read token by token.
+
+    text : of the whole network. start, end : of the layer in it; at : of what is not read yet; place : of the token
+    looked at last, which `fail` names. ordinal : of the layer, from 1.
+    """
 
     def __init__(self, text: str, start: int, end: int, ordinal: int):
         self.text, self.at, self.end, self.ordinal = text, start, end, ordinal
@@ -73,40 +75,47 @@ class _Layer:
         self.place = start  # of the token looked at last
 
     def look(self) -> str:
+        """The next token, which stays the next one; "" at the end."""
         match = _TOKEN.match(self.text, self.at, self.end)
         self.place = match.start(1) if match else self.end
         return match.group(1) if match else ""
 
     def take(self) -> str:
+        """The next token, which is then read."""
         token = self.look()
         self.at = self.place + len(token)
         return token
 
     def fail(self, message: str) -> NotationError:
+        """The error with this message, after the layer, the line (where there are several) and the column."""
         before = self.text[: self.place]
         column = f"column {self.place - (before.rfind(chr(10)) + 1) + 1}"
         if "\n" in self.text.strip():
             column = f"line {before.count(chr(10)) + 1}, {column}"
-        layer = shown(self.text[self.start : self.end])
+        layer = shown(" ".join(self.text[self.start : self.end].split()))
         return NotationError(f"layer {self.ordinal}, {layer}, {column}: {message}")
 
     def expected(self, what: str, found: str) -> NotationError:
+        """The error where something else than `found` had to stand."""
         return self.fail(f"expected {what}, found {shown(found) if found else 'nothing'}")
 
     def whole(self, kind: str, what: str, high: int) -> int:
+        """The next token as a number, 1 to `high`."""
         token = self.take()
         if not re.fullmatch("[0-9]+", token):
             raise self.expected(f"{what} ({_GRAMMAR[kind]})", token)
         return self.checked(what, token, high)
 
     def checked(self, what: str, digits: str, high: int) -> int:
+        """The number that `digits` spell, 1 to `high`."""
         digits = digits.lstrip("0") or "0"
         try:
-            return whole(what, int(digits) if len(digits) <= 9 else 10**9, high)
-        except NotationError:
-            raise self.fail(f"{what} must be 1 to {high}, got {shown(digits)}") from None
+            return count(what, int(digits) if len(digits) <= 40 else 10**40, high)
+        except NotationError as error:
+            raise self.fail(str(error)) from None
 
     def read(self) -> LayerSpec:
+        """The specification that the whole text of the layer gives; NotationError with the place otherwise."""
         kind = self.take().lower()
         if kind not in KINDS:
             if not kind:
@@ -118,7 +127,8 @@ class _Layer:
         return spec
 
     def read_conv(self, spec: type = Conv) -> LayerSpec:
-        filters = self.whole(spec.kind, "the number of filters", MAX_UNITS)
+        """What follows the word ``conv``: number of filters, rows x columns."""
+        filters = self.whole(spec.kind, "the number of filters", MAX_WIDTH)
         token = self.take()
         size = re.fullmatch(r"([0-9]+)\s*[xX×]\s*([0-9]+)", token)
         if not size:
@@ -130,9 +140,11 @@ class _Layer:
         )
 
     def read_untied(self) -> LayerSpec:
+        """What follows ``untied``: as ``conv``."""
         return self.read_conv(Untied)
 
     def read_maxpool(self) -> LayerSpec:
+        """What follows ``maxpool``: the window, and a stride where one is given."""
         window = self.whole("maxpool", "the window", MAX_SIDE)
         if not (token := self.look()):
             return Maxpool(window)
@@ -146,27 +158,31 @@ class _Layer:
         return Maxpool(window, self.whole("maxpool", "the stride", MAX_SIDE))
 
     def read_drop(self) -> LayerSpec:
+        """What follows ``drop``: the fraction."""
         token = self.take()
         try:
-            fraction = float(token) if len(token) <= 40 else math.nan
+            fraction = float(token)
         except ValueError:
             raise self.expected(f"the fraction ({_GRAMMAR['drop']})", token) from None
         try:
             return Drop(fraction)
-        except NotationError:
-            raise self.fail(f"the fraction must be at least 0 and below 1, got {shown(token)}") from None
+        except NotationError as error:
+            raise self.fail(str(error)) from None
 
     def read_full(self) -> LayerSpec:
+        """What follows ``full``: the number of units."""
         if self.look().lower() == "conn":  # the paper also writes "full conn. 500"
             self.take()
             if self.look() == ".":
                 self.take()
-        return Full(self.whole("full", "the number of units", MAX_UNITS))
+        return Full(self.whole("full", "the number of units", MAX_WIDTH))
 
     def read_sum(self) -> LayerSpec:
+        """Nothing follows ``sum``."""
         return Sum()
 
     def read_output(self) -> LayerSpec:
+        """Nothing follows ``output``."""
         return Output()
 
 
@@ -223,9 +239,7 @@ def _misplaced(specs: list[LayerSpec] | tuple[LayerSpec, ...]) -> tuple[int, str
 def check(specs: object) -> tuple[LayerSpec, ...]:
     """`specs` as a tuple after the checks that `parse` makes on a whole network; NotationError otherwise."""
     if not isinstance(specs, (tuple, list)) or not specs or len(specs) > MAX_LAYERS:
-        raise NotationError(
-            f"a network is a name, notation, or a tuple of 1 to {MAX_LAYERS} layer specifications"
-        )
+        raise NotationError(f"a network is a name, notation, or a tuple of 1 to {MAX_LAYERS} layer specifications")
     for index, spec in enumerate(specs):
         if not isinstance(spec, LayerSpec):
             found = type(spec).__name__

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from netsim import notation
-from netsim.errors import DataError, NotationError, OptionError, nearest
+from netsim.errors import DataError, NotationError, OptionError, nearest, shown
 from netsim.notation import Conv, Drop, Full, LayerSpec, Maxpool, Output, Sum, Untied
 from netsim.parameter_values import OPTIONS, Value, number, training_options, truth, untied_phase
-from netsim.specifications import shown
 
 MAX_TEXT = 100_000
 

@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from netsim.errors import OptionError, nearest
-from netsim.specifications import shown
+from netsim.errors import OptionError, nearest, shown
 
 #: A key's place in the file: its line, and the text of its value.
 Value = tuple[int, str]

@@ -9,22 +9,20 @@ Source: Amit (2019), section 4.
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netsim.errors import NotationError
+from netsim.errors import NotationError, shown
+from netsim.values import whole
 
-MAX_UNITS = 65_536
+#: Largest number of filters or units that a specification asks for, and of pixels along a filter or window.
+MAX_WIDTH = 65_536
 MAX_SIDE = 1_023
 
 
-def whole(what: str, value: object, high: int) -> int:
+def count(what: str, value: object, high: int) -> int:
     """`value` as an int in 1..high; NotationError otherwise."""
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
+    number = whole(value)
     if number is None:
         raise NotationError(f"{what} must be a whole number, got {shown(value)}")
     if not 1 <= number <= high:
@@ -41,15 +39,6 @@ def fraction(what: str, value: object) -> float:
     if not 0.0 <= number < 1.0:
         raise NotationError(f"{what} must be at least 0 and below 1, got {shown(value)}")
     return number + 0.0  # -0.0 becomes 0.0, so that equal networks are written alike
-
-
-def shown(value: object) -> str:
-    """`value` in an error message: one line, at most 40 characters of it."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**18:
-        return f"a number of {value.bit_length()} bits"
-    text = value if isinstance(value, str) else str(value)
-    text = " ".join(text[:400].split())
-    return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
 def _set(spec: object, **values: object) -> None:
@@ -69,9 +58,9 @@ class Conv:
     def __post_init__(self) -> None:
         _set(
             self,
-            filters=whole("the number of filters", self.filters, MAX_UNITS),
-            rows=whole("the filter's rows", self.rows, MAX_SIDE),
-            columns=whole("the filter's columns", self.columns, MAX_SIDE),
+            filters=count("the number of filters", self.filters, MAX_WIDTH),
+            rows=count("the filter's rows", self.rows, MAX_SIDE),
+            columns=count("the filter's columns", self.columns, MAX_SIDE),
         )
 
     def __str__(self) -> str:
@@ -102,8 +91,8 @@ class Maxpool:
     def __post_init__(self) -> None:
         _set(
             self,
-            window=whole("the window", self.window, MAX_SIDE),
-            stride=whole("the stride", self.stride, MAX_SIDE),
+            window=count("the window", self.window, MAX_SIDE),
+            stride=count("the stride", self.stride, MAX_SIDE),
         )
 
     def __str__(self) -> str:
@@ -132,7 +121,7 @@ class Full:
     units: int
 
     def __post_init__(self) -> None:
-        _set(self, units=whole("the number of units", self.units, MAX_UNITS))
+        _set(self, units=count("the number of units", self.units, MAX_WIDTH))
 
     def __str__(self) -> str:
         return f"full {self.units}"

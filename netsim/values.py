@@ -16,12 +16,17 @@ def check_seed(seed: int, name: str = "seed") -> int:
     return check_whole(name, seed, least=0, most=2**63 - 1)
 
 
-def check_whole(name: str, value: int, *, least: int = 0, most: int | None = None) -> int:
-    """A whole number (also one of numpy's) within its bounds as int, or `OptionError`."""
+def whole(value: object) -> int | None:
+    """A whole number, also one of numpy's, as int; None for anything else, truth values too."""
     try:
-        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
+        return None if isinstance(value, bool | np.bool_) else operator.index(value)
     except TypeError:
-        number = None
+        return None
+
+
+def check_whole(name: str, value: int, *, least: int = 0, most: int | None = None) -> int:
+    """A whole number within its bounds as int, or `OptionError`."""
+    number = whole(value)
     if number is None or number < least or number > (2**63 - 1 if most is None else most):
         bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise OptionError(f"is {shown(value)}: it must be a whole number {bounds}", name)

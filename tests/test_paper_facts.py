@@ -58,6 +58,18 @@ def test_with_decay_w_minus_r_shrinks_by_the_same_factor_each_step():
         assert np.abs((layer.W - layer.R) - expected).max() <= 20 * 3 * EPSILON * largest
 
 
+@pytest.mark.parametrize("options", [{"protocol": "frfb"}, {"feedback_rate": 0.0}, {"protocol": "dfa"}])
+def test_weights_decay_only_where_they_learn(options):
+    """R that does not learn stays as it was drawn, whatever the decay; W shrinks (docs/protocols.md)."""
+    case = Case(DEEP, (4, 4, 2), decay=0.5, step_size=0.2, frozen=("conv2",), **options)
+    before = weights(agreement.draw(case).net)
+    net, _, _ = trained(case, net=agreement.draw(case).net)
+    for layer in net.weighted:
+        W, R = before[layer.name]
+        np.testing.assert_array_equal(layer.R, R)
+        assert np.array_equal(layer.W, W) == (layer.name == "conv2")
+
+
 def test_symmetric_start_and_epsilon_1_is_bp_for_ever():
     """Zipser and Rumelhart (1990): R = W at the start stays so, to the bit, and the run is that of BP."""
     nets = [agreement.draw(DEEP_CASE).net for _ in range(2)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from netsim import architectures, geometry, notation
 from netsim.errors import OptionError, nearest
+from netsim.values import check_whole
 
 DROP_MODES = ("sample", "batch", "off")
 
@@ -50,10 +51,10 @@ class Job:
     seconds: float = SECONDS
 
     def __post_init__(self):
-        _whole("the batch", self.batch, 1_000_000)
-        _whole("the number of threads", self.threads, 1024)
+        check_whole("the batch", self.batch, least=1, most=1_000_000)
+        check_whole("the number of threads", self.threads, least=1, most=1024)
         if self.steps is not None:
-            _whole("the number of steps", self.steps, 1_000_000)
+            check_whole("the number of steps", self.steps, least=1, most=1_000_000)
         if self.drop not in DROP_MODES:
             raise OptionError(f"unknown drop {self.drop[:40]!r}{nearest(self.drop[:40], DROP_MODES)}")
         object.__setattr__(self, "input_shape", geometry.check_input_shape(self.input_shape))
@@ -74,7 +75,7 @@ class Job:
 
     def with_filters(self, filters: int) -> Job:
         """The same with so many filters in every convolution, tied or untied."""
-        _whole("the number of filters", filters, notation.MAX_UNITS)
+        check_whole("the number of filters", filters, least=1, most=notation.MAX_WIDTH)
         specs = tuple(
             replace(spec, filters=filters) if spec.kind in ("conv", "untied") else spec for spec in self.specs
         )
@@ -99,8 +100,3 @@ def make(net: str, *, untied: bool = False, **options) -> Job:
         )
         name = f"{name}, untied" if word in architectures.ARCHITECTURES else notation.render(specs)
     return Job(name, notation.render(specs), **options)
-
-
-def _whole(what: str, number: int, most: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-        raise OptionError(f"{what} is {number!r}: it must be a whole number from 1 to {most}")

@@ -17,7 +17,8 @@ from netsim.events.probabilities import PhaseTable
 from netsim.events.schedule import Schedule
 from netsim.events.wiring import plan
 from netsim.geometry import INPUT
-from netsim.network import Network, check_seed
+from netsim.network import Network
+from netsim.values import check_seed
 
 
 class Drawing:

@@ -29,7 +29,8 @@ from netsim.events.stream import EventStream
 from netsim.events.times import EventTimes
 from netsim.events.wiring import plan
 from netsim.kernels import chance
-from netsim.network import Network, check_seed
+from netsim.network import Network
+from netsim.values import check_seed
 
 #: Streams of a batch, where nothing else is said: so many presentations go on at once.
 STREAMS = 4

@@ -25,6 +25,9 @@ class Conv(FilterLayer):
         self._turned = EMPTY
 
     def prepare(self, workers: Workers, feedback: bool) -> None:
+        """Turn R for the feedback: float32 (Kh, Kw, C_out, C_in), upside down and left to right; so it is a filter over
+        the signals.
+        """
         if feedback:
             if self._turned is EMPTY:
                 self._turned = empty(self.W.size)

@@ -32,6 +32,7 @@ class Full(Weighted):
         self.packed: tuple[np.ndarray, np.ndarray] | None = None
 
     def prepare(self, workers: Workers, feedback: bool) -> None:
+        """Forget the weights that the last step packed; W and R are laid out within the products."""
         self.packed = None
 
     def activity(self, images: int, border: Border, parents: tuple[Activity, ...]) -> Activity:

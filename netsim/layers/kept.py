@@ -47,12 +47,16 @@ class KeptLists:
 
 
 class ByImage:
-    """The three products of a full layer where each image keeps units of its own."""
+    """The three products of a full layer where each image keeps units of its own.
+
+    W, R and the increment : (n_in, n_out); the activities below : (images, n_in), of the layer : (images, n_out).
+    """
 
     def __init__(self, full, lists: KeptLists):
         self.full, self.lists = full, lists
 
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
+        """x = sigma(W x_below), from each image's kept units alone (eq. 1)."""
         full, lists, W = self.full, self.lists, self.full.W.reshape(-1)
 
         def task(first: int, last: int) -> None:
@@ -64,6 +68,10 @@ class ByImage:
         span.workers.run_each(task, span.last)  # every piece reads all the weights
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        """increment += sum over images of delta x_below, in the rows of units that an image keeps (section 3.1).
+
+        increment : float32 (n_in * n_out,); fresh : it is set, in place of added to.
+        """
         full, lists = self.full, self.lists
 
         def task(first: int, last: int) -> None:
@@ -75,6 +83,9 @@ class ByImage:
         span.workers.run(task, -(-full.n_in // BLOCK))
 
     def feedback(self, own: Activity, down: Downward, span: Span) -> None:
+        """x_below <- R delta in the units that the image keeps (eq. 2 with R); the others need no signal: the drop
+        below passes none on from them.
+        """
         full, lists, below, R = self.full, self.lists, down.activity, self.full.R.reshape(-1)
 
         def task(first: int, last: int) -> None:
@@ -87,7 +98,11 @@ class ByImage:
 
 
 class ByBatch:
-    """The three products of a full layer where all images keep the same units (int64, ascending)."""
+    """The three products of a full layer where all images keep the same units.
+
+    kept : int64 (number kept,), ascending; shapes as in `ByImage`. The activity of the kept units lies side by side in
+    ``compact``, float32 (images, number kept).
+    """
 
     def __init__(self, full, kept: np.ndarray, images: int):
         self.full, self.kept = full, kept
@@ -103,6 +118,7 @@ class ByBatch:
         )  # fmt: skip
 
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
+        """x = sigma(W x_below), from the rows of W of the kept units alone (eq. 1)."""
         full, kept, W, workers = self.full, self.kept, self.full.W.reshape(-1), span.workers
         columns = full.end - full.begin
         count, number = len(kept), -(-columns // COLUMNS)
@@ -123,6 +139,10 @@ class ByBatch:
         workers.run_each(task, number)
 
     def hebbian(self, below: Activity, own: Activity, increment: np.ndarray, fresh: bool, span: Span) -> None:
+        """increment += sum over images of delta x_below, in the rows of the kept units (section 3.1).
+
+        increment : float32 (n_in * n_out,); fresh : it is set, in place of added to.
+        """
         full, kept, columns = self.full, self.kept, self.full.end - self.full.begin
         if fresh and full.begin == 0:  # of the parts of a layer the first is the first to learn
             span.workers.run_each(lambda a, b: increment[a:b].fill(0), increment.size)
@@ -140,6 +160,7 @@ class ByBatch:
         span.workers.run_each(task, len(kept))
 
     def feedback(self, own: Activity, down: Downward, span: Span) -> None:
+        """x_below <- R delta in the kept units (eq. 2 with R), scattered to their places."""
         full, kept, below, R, workers = self.full, self.kept, down.activity, self.full.R.reshape(-1), span.workers
         count, number = len(kept), -(-len(kept) // COLUMNS)
         panel = full.n_out * COLUMNS

@@ -18,11 +18,13 @@ class FilterLayer(Weighted):
 
     @property
     def reach_below(self) -> Border:
+        """How far beyond the map below the filters reach: (n - 1)//2 before it, n//2 after it, rows and columns."""
         rows, columns = self.spec.rows, self.spec.columns
         return Border((rows - 1) // 2, rows // 2, (columns - 1) // 2, columns // 2)
 
     @property
     def reach_own(self) -> Border:
+        """How far beyond the own map the turned filters of the feedback reach: the other way round."""
         rows, columns = self.spec.rows, self.spec.columns
         return Border(rows // 2, (rows - 1) // 2, columns // 2, (columns - 1) // 2)
 

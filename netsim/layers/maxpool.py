@@ -18,6 +18,7 @@ class Maxpool(Layer):
 
     @property
     def reach_below(self) -> Border:
+        """How far beyond the map below the windows reach: above and left of it the first, below and right the last."""
         low, high = (self.spec.window - 1) // 2, self.spec.window // 2
         (height, width, _), stride = self.shape, self.spec.stride
         bottom = (height - 1) * stride + high - (self.below[0] - 1)

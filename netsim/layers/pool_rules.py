@@ -59,6 +59,7 @@ class RuledMaxpool(Layer):
 
     @property
     def reach_below(self) -> Border:
+        """How far beyond the map below the windows reach: above and left of it the first, below and right the last."""
         (height, width, _), stride = self.shape, self.spec.stride
         high = self.spec.window - 1 - self.low
         bottom = (height - 1) * stride + high - (self.below[0] - 1)

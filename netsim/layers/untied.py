@@ -35,15 +35,16 @@ class Untied(FilterLayer):
         self._blocks = np.arange(self.locations, dtype=np.int64) * block
 
     def prepare(self, workers: Workers, feedback: bool) -> None:
+        """Turn R for the feedback: float32 (H, W, Kh, Kw, C_out, C_in), for each location below the weights by which
+        the locations around read it.
+        """
         if feedback:
             if self._turned is EMPTY:
                 self._turned = empty(self.W.size)
             (height, width, _), spec, R = self.shape, self.spec, self.R.reshape(-1)
 
             def task(first: int, last: int) -> None:
-                turn_untied(
-                    self._turned, R, height, width, spec.rows, spec.columns, self.c_in, self.c_out, first, last
-                )
+                turn_untied(self._turned, R, height, width, spec.rows, spec.columns, self.c_in, self.c_out, first, last)
 
             workers.run(task, self.locations)
 

@@ -57,6 +57,10 @@ class RunError(NetsimError, OSError):
     whole = True
 
 
+class NetsimWarning(UserWarning):
+    """Something a user may want to mend, though nothing stops for it; the message is one line."""
+
+
 class DivergedError(NetsimError, ArithmeticError):
     """The loss is no longer finite."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +183,17 @@ def test_npz_refuses_arrays_that_do_not_fit(arrays, message, tmp_path):
     with pytest.raises(DataError, match=message) as caught:
         data.load(f"npz:{path}")
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_the_page_s_example_of_a_file_of_one_s_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/data.md", "exec"), {})
+    dataset = data.load("npz:mine.npz")
+    assert (len(dataset.train), dataset.classes, dataset.input_shape) == (600, 3, (12, 12, 1))
+    means = [dataset.train.images[dataset.train.labels == label].mean() for label in range(3)]
+    assert np.all(np.diff(means) > 50)  # the classes differ
 
 
 def test_npz_without_a_file(tmp_path):

@@ -14,6 +14,7 @@ import textwrap
 import filelock
 import pytest
 import small_runs
+from ordinary_user import ordinary
 
 from netsim import runs
 from netsim.errors import RunError
@@ -324,12 +325,7 @@ def test_a_full_and_a_read_only_file_system(tmp_path, data):
 def test_a_folder_without_permission(tmp_path, data):
     small_runs.start(tmp_path / "run", data)
     before = small_runs.bits(tmp_path / "run")
-    # Root may write everywhere, unless it gives that right up.
-    ordinary = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    if ordinary and (
-        not shutil.which("setpriv") or subprocess.run([*ordinary, "true"], capture_output=True).returncode
-    ):
-        pytest.skip("root cannot give up its right to write everywhere here (setpriv)")
+    netsim = ordinary([*small_runs.COMMAND])
     (tmp_path / "locked").mkdir()
     (tmp_path / "locked").chmod(0o500)
     (tmp_path / "run").chmod(0o500)
@@ -338,8 +334,7 @@ def test_a_folder_without_permission(tmp_path, data):
             ([small_runs.NET, "--data", data, "--out", str(tmp_path / "locked" / "run")], tmp_path / "locked" / "run"),
             (["--resume", str(tmp_path / "run"), "--epochs", "9"], tmp_path / "run"),
         ]:
-            command = [*ordinary, *small_runs.COMMAND, "train", *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run([*netsim, "train", *arguments], capture_output=True, text=True, timeout=60)
             assert done.returncode == 2
             assert done.stderr.startswith(f"netsim: error: {path} ") or done.stderr.startswith(
                 f"netsim: error: {path}/"

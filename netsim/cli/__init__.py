@@ -12,13 +12,14 @@ import importlib
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from netsim.errors import NetsimError, UnknownNameError, nearest, shown
+from netsim.errors import NetsimError, NetsimWarning, UnknownNameError, nearest, shown
 
 #: Command: (module, function or sub-application, one line of help), in the order of `netsim --help`.
 COMMANDS = {
@@ -163,8 +164,20 @@ def _silence(stream) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _show_warning(message, category, *place) -> None:
+    """Ours as a note of one line, others as Python shows them."""
+    if issubclass(category, NetsimWarning):
+        print(f"netsim: note: {message}", file=sys.stderr, flush=True)
+    else:
+        _python_shows(message, category, *place)
+
+
+_python_shows = warnings.showwarning
+
+
 def main() -> None:
     """Entry point of the `netsim` command."""
+    warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):  # a path that the terminal's encoding lacks is no reason to stop
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -34,7 +34,7 @@ def list_data_sets(data_dir: DataDir = None) -> None:
         shape = "x".join(map(str, entry.input_shape))
         test = f"{entry.test_size:,}" if entry.test_size else "-"
         table.add_row(name, shape, str(entry.classes), f"{entry.train_size:,}", test, where)
-    table.add_row("npz:PATH", "any", "any", "any", "any", "a file of your own: images, labels (see the docs)")
+    table.add_row("npz:PATH", "any", "any", "any", "any", "a file of your own: see docs/data.md")
     console().print(table)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-import os
+import inspect
+import multiprocessing
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import llvmlite.binding as llvm
 import numba
@@ -13,7 +17,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.extending import intrinsic
+
+from netsim.errors import NetsimWarning
+from netsim.kernels.cache import kernel_folders
 
 __all__ = ["CPU", "LANES", "REGISTERS", "cgutils", "compiled", "intrinsic", "ir", "numba_version", "types"]
 
@@ -35,48 +43,94 @@ CPU = llvm.get_host_cpu_name()
 LANES, REGISTERS = _vector_unit()
 
 
-def _cache_folder() -> Path | None:
-    """A folder of this user for compiled kernels, one for each state of the kernels' sources.
+class _Locator:
+    """Where numba keeps the compiled forms of a kernel in one folder: what its caches ask a locator."""
 
-    numba notices a changed function but not a changed function that it calls; so the folder's name holds a
-    digest of every kernel source. None (numba then compiles anew) where no folder can be written.
+    def __init__(self, function, folder: Path):
+        self._py_file = inspect.getfile(function)  # numba names it in its warnings
+        self._line = function.__code__.co_firstlineno
+        self._folder = folder / Path(self._py_file).parent.name
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return _digest(self._py_file)
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    def ensure_cache_path(self) -> None:
+        """Asked before something is written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+
+@functools.cache
+def _digest(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+class _Form(CompileResultCacheImpl):
+    """What numba writes of a kernel, in one folder: numba's own search for one that can be written is left out."""
+
+    def __init__(self, function, folder: Path):
+        self._locator_classes = [SimpleNamespace(from_function=lambda function, file: _Locator(function, folder))]
+        super().__init__(function)
+
+
+class _Kept(FunctionCache):
+    """The compiled forms of a kernel in folders: read from the first that has them, written to the first that can be.
+
+    What cannot be read, or not be written, is compiled anew: no reason to stop.
     """
-    import platformdirs
 
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(f"{numba.__version__} {llvm.llvm_version_info} {CPU} {LANES}".encode())
-    for source in sorted([*package.glob("kernels/*.py"), *package.glob("events/*.py")]):
-        digest.update(source.read_bytes())
-    base = os.environ.get("NETSIM_CACHE") or platformdirs.user_cache_dir("netsim")
-    folder = Path(base) / "kernels" / digest.hexdigest()[:16]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+    def __init__(self, function, folder: Path, *others: Path):
+        self._impl_class = lambda function: _Form(function, folder)
+        super().__init__(function)
+        self._next = _Kept(function, *others) if others else None
+
+    def load_overload(self, sig, target_context):
+        try:
+            found = super().load_overload(sig, target_context)
+        except OSError:
+            found = None
+        except Exception:  # a damaged file: unpickling it raises anything
+            found = None
+            with contextlib.suppress(OSError):
+                self.flush()
+        if found is None and self._next is not None:
+            found = self._next.load_overload(sig, target_context)
+        return found
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except Exception:  # it cannot be written, or a damaged index cannot be replaced
+            if self._next is not None:
+                self._next.save_overload(sig, data)
 
 
-_FOLDER = _cache_folder()
+_PACKAGE = Path(__file__).resolve().parent.parent
+_FOLDERS = kernel_folders(
+    "kernels",
+    f"{numba.__version__} {llvm.llvm_version_info} {CPU} {LANES}",
+    [*_PACKAGE.glob("kernels/*.py"), *_PACKAGE.glob("events/*.py")],
+)
+if _FOLDERS.notice and multiprocessing.parent_process() is None:  # once, not in every worker
+    warnings.warn(_FOLDERS.notice, NetsimWarning, stacklevel=2)
 
 
-@contextlib.contextmanager
-def _our_cache():
-    """Point numba at our folder while one of our functions is declared, and back again for everybody else's."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER)
-    try:
-        yield
-    finally:
-        numba.config.CACHE_DIR = before
+def _compiled(function, **options):
+    kernel = numba.njit(nogil=True, error_model="numpy", fastmath=False, **options)(function)
+    folders = [folder for folder in (_FOLDERS.shared, _FOLDERS.own) if folder is not None]
+    if folders:
+        kernel._cache = _Kept(function, *folders)
+    return kernel
 
 
 def compiled(function):
     """Compile a kernel: no interpreter lock, float rules that keep NaN and the order of sums, cached on disk."""
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False}
-    if _FOLDER is None:
-        return numba.njit(**options)(function)
-    with _our_cache():
-        return numba.njit(cache=True, **options)(function)
+    return _compiled(function)
 
 
 def inlined(function):
@@ -89,11 +143,7 @@ def borrowing(function):
 
     Tuples of many arrays then cost nothing to pass. Such a kernel must not make arrays of its own.
     """
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False, "_nrt": False}
-    if _FOLDER is None:
-        return numba.njit(**options)(function)
-    with _our_cache():
-        return numba.njit(cache=True, **options)(function)
+    return _compiled(function, _nrt=False)
 
 
 def pasted(function):

@@ -211,7 +211,7 @@ def missing() -> str | None:
         cuda.compile_ptx(lambda: None, (), cc=cuda.get_current_device().compute_capability)
     except Exception as error:  # whatever the driver or the toolkit raises
         text = " ".join(str(error).split())[:200] or type(error).__name__
-        return f"the GPU cannot be used: {text} (pip install 'netsim[cuda]' brings the CUDA toolkit)"
+        return f"the GPU cannot be used: {text} (pip install '.[cuda]' brings the CUDA toolkit)"
     return None
 
 

@@ -2,6 +2,11 @@
 
 The kept units of each image are listed in ascending order, cut into blocks of `BLOCK` units. ``lists`` (int32) holds
 image b's list from ``b * units`` on; ``starts`` (int32, images x (blocks + 1)) where each block begins in it.
+
+Going up and learning, a block of units is worked through for all images before the next: its weights stay in the first
+cache. So the kept units and what they carry are laid out in that order: ``entries`` (int32) and ``values`` (float32)
+hold those of block k and image b from ``offsets[k * images + b]`` (int64) on.
+
 Sums over units or images run in the order of the dense products: leaving out terms that are 0 changes no bit.
 """
 
@@ -9,13 +14,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from netsim.kernels.jit import LANES, cgutils, compiled, intrinsic, ir, types
+from netsim.kernels.jit import LANES, borrowing, cgutils, compiled, intrinsic, ir, pasted, types
 from netsim.kernels.layouts import copy
 from netsim.kernels.tile import COLUMNS, SATURATE
 from netsim.kernels.units import saturated
-from netsim.kernels.vectors import CODE, FLOAT, INT, VECTOR, Lanes, function, number, pointers, splat
+from netsim.kernels.vectors import (
+    CODE,
+    FLOAT,
+    INT,
+    VECTOR,
+    Lanes,
+    constant,
+    function,
+    number,
+    over_lanes,
+    pointers,
+    splat,
+)  # fmt: skip
 
-#: Units of a block: their weights to a few vectors of columns stay in the second cache.
+#: Units of a block: their weights to a stripe of columns stay in the first cache.
 BLOCK = 64
 
 #: Sums held in registers at once.
@@ -34,15 +51,15 @@ def _make_combination(vectors: int):
     """Adds rows to a stretch of ``columns`` numbers, the last of its ``vectors`` vectors in part."""
 
     @intrinsic
-    def combination(typing, out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns):
-        """out[out_at + j] += sum over e of factors[at + e * step] * rows[row_at + e * row_step + j] (e in entries)."""
+    def combination(typing, out, rows, factors, entries, first, last, out_at, row_at, row_step, columns):
+        """out[out_at + j] += sum over first <= p < last of factors[p] * rows[row_at + entries[p] * row_step + j]."""
 
         def generate(context, builder, signature, values):
             out, rows, factors, entries = (
                 context.make_array(kind)(context, builder, value).data
                 for kind, value in zip(signature.args[:4], values[:4], strict=True)
             )
-            first, last, out_at, row_at, row_step, at, step, columns = values[4:]
+            first, last, out_at, row_at, row_step, columns = values[4:]
             multiply_add = function(builder, f"llvm.fmuladd.v{LANES}f32", VECTOR, [VECTOR] * 3)
             whole, part = Lanes(builder, vectors), Lanes(builder, vectors, columns)
             lanes = [whole] * (vectors - 1) + [part]
@@ -52,9 +69,8 @@ def _make_combination(vectors: int):
                 builder.store(lanes[vector].load(target, vector), sums[vector])
             with cgutils.for_range_slice(builder, first, last, number(1), first.type) as (index, _):
                 entry = builder.sext(builder.load(builder.gep(entries, [index])), first.type)
-                factor = builder.load(builder.gep(factors, [builder.add(at, builder.mul(entry, step))]))
+                factor = splat(builder, builder.load(builder.gep(factors, [index])))
                 row = builder.gep(rows, [builder.add(row_at, builder.mul(entry, row_step))])
-                factor = splat(builder, factor)
                 for vector in range(vectors):
                     total = builder.load(sums[vector])
                     total = builder.call(multiply_add, [factor, lanes[vector].load(row, vector), total])
@@ -63,12 +79,26 @@ def _make_combination(vectors: int):
                 lanes[vector].store(builder.load(sums[vector]), target, vector)
             return context.get_dummy_value()
 
-        return types.void(out, rows, factors, entries, *[types.int64] * 8), generate
+        return types.void(out, rows, factors, entries, *[types.int64] * 6), generate
 
     return combination
 
 
 _one, _two, _three, _four, _five, _six, _seven, _eight = (_make_combination(v) for v in range(1, _VECTORS + 1))
+
+
+@intrinsic
+def _clear(typing, out, at, length):
+    """out[at + i] = 0 for i < length."""
+
+    def generate(context, builder, signature, values):
+        (out,) = pointers(context, builder, signature, values, 1)
+        at, length = values[1:]
+        begin = builder.gep(out, [at])
+        over_lanes(builder, length, lambda lanes, offset: lanes.store(constant(0.0), builder.gep(begin, [offset])))
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.int64), generate
 
 
 def _make_dots(rows: int):
@@ -138,26 +168,26 @@ def _make_dots(rows: int):
 _four_dots, _one_dot = _make_dots(4), _make_dots(1)
 
 
-@compiled
-def _combine(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns):
+@pasted
+def _combine(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns):
     """The combination for up to `_VECTORS` vectors of columns."""
     vectors = (columns + LANES - 1) // LANES
     if vectors == 8:
-        _eight(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _eight(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 7:
-        _seven(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _seven(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 6:
-        _six(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _six(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 5:
-        _five(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _five(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 4:
-        _four(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _four(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 3:
-        _three(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _three(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     elif vectors == 2:
-        _two(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _two(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
     else:
-        _one(out, rows, factors, entries, first, last, out_at, row_at, row_step, at, step, columns)
+        _one(out, rows, factors, entries, first, last, out_at, row_at, row_step, columns)
 
 
 @compiled
@@ -175,20 +205,45 @@ def list_kept(kept, lists, starts, units, first, last):
 
 
 @compiled
-def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts, n_in, n_out, begin, end, finish,
-                       slope, first, last):  # fmt: skip
-    """own = sigma(W x_below) for the images [first, last), over the kept units below; columns [begin, end) of own."""
+def order_kept(offsets, starts, blocks, images):
+    """Where the kept units of each block and image begin, block after block: int64 (blocks * images + 1,)."""
+    place = 0
+    for block in range(blocks):
+        for image in range(images):
+            mark = image * (blocks + 1) + block
+            offsets[block * images + image] = place
+            place += starts[mark + 1] - starts[mark]
+    offsets[blocks * images] = place
+
+
+@compiled
+def gather_kept(entries, values, offsets, below, b_image, b_origin, lists, starts, n_in, images, first, last):
+    """The kept units of the images [first, last), of so many, and what they carry, block after block."""
     blocks = (n_in + BLOCK - 1) // BLOCK
     for image in range(first, last):
-        own[image * o_image + begin : image * o_image + end] = np.float32(0)
+        base, source = image * n_in, image * b_image + b_origin
+        for block in range(blocks):
+            mark, at = image * (blocks + 1) + block, offsets[block * images + image]
+            for place in range(base + starts[mark], base + starts[mark + 1]):
+                entries[at] = lists[place]
+                values[at] = below[source + lists[place]]
+                at += 1
+
+
+@borrowing
+def sparse_feedforward(own, o_image, W, entries, values, offsets, images, blocks, n_out, begin, end, finish, slope,
+                       first, last):  # fmt: skip
+    """own = sigma(W x_below) for the images [first, last), over the kept units below; columns [begin, end) of own."""
+    for image in range(first, last):
+        _clear(own, image * o_image + begin, end - begin)
     for column in range(begin, end, STRIPE):
         columns = min(STRIPE, end - column)
         for block in range(blocks):
             for image in range(first, last):
-                mark, base = image * (blocks + 1) + block, image * n_in
+                mark = block * images + image
                 _combine(
-                    own, W, below, lists, base + starts[mark], base + starts[mark + 1], image * o_image + column,
-                    column, n_out, image * b_image + b_origin, 1, columns,
+                    own, W, values, entries, offsets[mark], offsets[mark + 1], image * o_image + column,
+                    column, n_out, columns,
                 )  # fmt: skip
     if finish == SATURATE:
         for image in range(first, last):
@@ -196,33 +251,33 @@ def sparse_feedforward(own, o_image, below, b_image, b_origin, W, lists, starts,
                 own[j] = saturated(own[j], slope)
 
 
-@compiled
-def sparse_hebbian(increment, own, o_image, below, b_image, b_origin, lists, starts, n_in, n_out, begin, end, images,
-                   fresh, first, last):  # fmt: skip
+@borrowing
+def sparse_hebbian(increment, own, o_image, entries, values, offsets, images, n_in, n_out, begin, end, fresh,
+                   keeps, factors, numbers, first, last):  # fmt: skip
     """increment += sum over images of delta x_below for the units of the blocks [first, last), each over the images
-    that keep it; columns [begin, end)."""
-    blocks = (n_in + BLOCK - 1) // BLOCK
-    keeps = np.empty(BLOCK * images, np.int32)
-    number_keeps = np.empty(BLOCK, np.int64)
+    that keep it; columns [begin, end).
+
+    keeps, factors : int32 and float32 (BLOCK * images,), numbers : int64 (BLOCK,), scratch.
+    """
     for block in range(first, last):
         size = min(BLOCK, n_in - block * BLOCK)
-        number_keeps[:] = 0
+        for unit in range(BLOCK):
+            numbers[unit] = 0
         for image in range(images):
-            mark, base = image * (blocks + 1) + block, image * n_in
-            for place in range(base + starts[mark], base + starts[mark + 1]):
-                unit = lists[place] - block * BLOCK
-                keeps[unit * images + number_keeps[unit]] = image
-                number_keeps[unit] += 1
+            for place in range(offsets[block * images + image], offsets[block * images + image + 1]):
+                unit = entries[place] - block * BLOCK
+                keeps[unit * images + numbers[unit]] = image
+                factors[unit * images + numbers[unit]] = values[place]
+                numbers[unit] += 1
         if fresh:
             for row in range(block * BLOCK, block * BLOCK + size):
-                increment[row * n_out + begin : row * n_out + end] = np.float32(0)
+                _clear(increment, row * n_out + begin, end - begin)
         for column in range(begin, end, STRIPE):
             columns = min(STRIPE, end - column)
             for unit in range(size):
-                row = block * BLOCK + unit
                 _combine(
-                    increment, own, below, keeps, unit * images, unit * images + number_keeps[unit],
-                    row * n_out + column, column, o_image, b_origin + row, b_image, columns,
+                    increment, own, factors, keeps, unit * images, unit * images + numbers[unit],
+                    (block * BLOCK + unit) * n_out + column, column, o_image, columns,
                 )  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from netsim.kernels.memory import empty
 from netsim.kernels.products import COLUMNS, STORE, Product, products
 from netsim.kernels.sparse import (
     BLOCK,
+    gather_kept,
     gather_units,
     list_kept,
+    order_kept,
     pack_rows,
     scatter_units,
     sparse_feedback,
@@ -37,13 +39,27 @@ class KeptLists:
     """Lists of the kept units of each image; see `netsim.kernels.sparse`."""
 
     def __init__(self, images: int, units: int):
-        self.units = units
+        self.units, self._blocks = units, -(-units // BLOCK)
         self.lists = np.zeros(images * units + 1, np.int32)
-        self.starts = np.zeros(images * (-(-units // BLOCK) + 1), np.int32)
+        self.starts = np.zeros(images * (self._blocks + 1), np.int32)
+        self.offsets = np.zeros(images * self._blocks + 1, np.int64)
+        self.entries, self.values = np.zeros(1, np.int32), np.zeros(1, np.float32)
 
     def write(self, kept: np.ndarray, span: Span) -> None:
         """List the kept units of a span's images."""
         list_kept(kept, self.lists, self.starts, self.units, span.first, span.last)
+
+    def gather(self, below: Activity, span: Span) -> None:
+        """Lay out the kept units of a chunk, and what they carry, block after block."""
+        images = span.last
+        order_kept(self.offsets, self.starts, self._blocks, images)
+        number = int(self.offsets[self._blocks * images])
+        if len(self.entries) <= number:
+            self.entries, self.values = (np.zeros(number + number // 8 + 1, kind) for kind in (np.int32, np.float32))
+        arrays = (self.entries, self.values, self.offsets, below.values, below.image, below.origin)
+        span.workers.run(
+            lambda a, b: gather_kept(*arrays, self.lists, self.starts, self.units, images, a, b), images, 4
+        )  # fmt: skip
 
 
 class ByImage:
@@ -58,11 +74,12 @@ class ByImage:
     def feedforward(self, below: Activity, own: Activity, span: Span) -> None:
         """x = sigma(W x_below), from each image's kept units alone (eq. 1)."""
         full, lists, W = self.full, self.lists, self.full.W.reshape(-1)
+        lists.gather(below, span)
 
         def task(first: int, last: int) -> None:
             sparse_feedforward(
-                own.values, own.image, below.values, below.image, below.origin, W, lists.lists, lists.starts,
-                full.n_in, full.n_out, full.begin, full.end, full.finish, full.slope, first, last,
+                own.values, own.image, W, lists.entries, lists.values, lists.offsets, span.last,
+                -(-full.n_in // BLOCK), full.n_out, full.begin, full.end, full.finish, full.slope, first, last,
             )  # fmt: skip
 
         span.workers.run_each(task, span.last)  # every piece reads all the weights
@@ -72,12 +89,14 @@ class ByImage:
 
         increment : float32 (n_in * n_out,); fresh : it is set, in place of added to.
         """
-        full, lists = self.full, self.lists
+        full, lists, images = self.full, self.lists, span.last
+        lists.gather(below, span)
 
         def task(first: int, last: int) -> None:
+            scratch = (np.empty(BLOCK * images, np.int32), np.empty(BLOCK * images, np.float32), np.empty(BLOCK, int))
             sparse_hebbian(
-                increment, own.values, own.image, below.values, below.image, below.origin, lists.lists, lists.starts,
-                full.n_in, full.n_out, full.begin, full.end, span.last, fresh, first, last,
+                increment, own.values, own.image, lists.entries, lists.values, lists.offsets, images,
+                full.n_in, full.n_out, full.begin, full.end, fresh, *scratch, first, last,
             )  # fmt: skip
 
         span.workers.run(task, -(-full.n_in // BLOCK))

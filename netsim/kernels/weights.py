@@ -139,12 +139,16 @@ def update(weights, increment, rate, keep, first, last):
     if keep == 1:
         _add_scaled(weights, increment, rate, first, last - first)
     else:
-        for i in range(first, last):
-            weights[i] = keep * weights[i] + rate * increment[i]
+        # over whole arrays, so that the compiler knows every index to be inside and works on vectors
+        own, change = weights[first:last], increment[first:last]
+        for i in range(own.size):
+            own[i] = keep * own[i] + rate * change[i]
 
 
 @compiled
 def update_connected(weights, mask, increment, rate, keep, first, last):
     """The same, where there is a connection; elsewhere the weight stays 0."""
-    for i in range(first, last):
-        weights[i] = keep * weights[i] + rate * increment[i] if mask[i] else np.float32(0)
+    own, change, connected = weights[first:last], increment[first:last], mask[first:last]
+    for i in range(own.size):
+        value = keep * own[i] + rate * change[i]
+        own[i] = value if connected[i] else np.float32(0)

@@ -29,6 +29,7 @@ from netsim.runs.records import merit
 from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 if TYPE_CHECKING:
+    from netsim.data import Split
     from netsim.engine import StepResult
 
 #: Seconds between checkpoints within an epoch, and between drawings of the curves.
@@ -124,14 +125,15 @@ class _Course:
         self.stopped = False
         on_event(Started(prepared.configuration, self.position.epoch, self.position.images))
         self.learner = devices.make_learner(prepared.trainer, prepared.train, prepared.configuration.batch)
+        self.orders = orders_of_presentations(prepared.configuration, prepared.train)
         self.clock = _Clock()
         self.saved = self.settled = self.drawn = time.monotonic()
         self.drawn_epochs = 0
 
     def learn_epoch(self) -> None:
         """Learn the images of an epoch, or what is left of them, batch by batch."""
-        configuration, batch = self.prepared.configuration, self.prepared.configuration.batch
-        order = order_of_presentations(configuration, self.position.epoch, self.prepared.train.labels)
+        batch = self.prepared.configuration.batch
+        order = self.orders(self.position.epoch)
         self._begin_epoch(order)
         for start in range(self.position.images, len(order), batch):
             end = min(start + batch, len(order))
@@ -205,13 +207,14 @@ class _Course:
             self.drawn, self.drawn_epochs = time.monotonic(), len(self.history.records)
 
 
-def order_of_presentations(configuration: Configuration, epoch: int, labels: np.ndarray) -> np.ndarray:
-    """Indices of the images of an epoch in the order of the configuration's stream, int64."""
+def orders_of_presentations(configuration: Configuration, split: Split) -> Callable[[int], np.ndarray]:
+    """What gives the images of an epoch in the order of the configuration's stream: epoch -> indices, int64."""
     if configuration.stream == "random":
-        return order_of_images(configuration.seed, epoch, len(labels))
+        return lambda epoch: order_of_images(configuration.seed, epoch, len(split))
     from netsim.events.streams import Stream
 
-    return Stream.parse(configuration.stream).order(labels, configuration.seed, epoch)
+    stream = Stream.parse(configuration.stream).of(split)
+    return lambda epoch: stream.order(split.labels, configuration.seed, epoch)
 
 
 def order_of_images(seed: int, epoch: int, images: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netsim.data import Split
 from netsim.errors import ArrayError, OptionError
 from netsim.events.streams import Stream, blocked, one_at_a_time, similar_in_a_row
 
@@ -56,6 +57,26 @@ def test_class_order_puts_similar_classes_in_a_row():
     assert [which for which, _ in runs_of(shown)] == [0, 2, 3, 1] * 2
 
 
+def test_a_stream_of_similar_classes_learns_their_order_from_the_images():
+    labels = np.tile(np.arange(4), 6)
+    images = np.zeros((24, 1, 1, 1), np.float32)
+    images[:, 0, 0, 0] = np.array([0.0, 9.0, 1.0, 5.0])[labels]
+    stream = Stream.parse("similar:3")
+    assert str(stream) == "similar:3"
+    with pytest.raises(ArrayError, match="told by the images"):
+        stream.order(labels, 0, 0)
+    stream = stream.of(Split(images, labels))
+    assert stream.class_order == (0, 2, 3, 1)
+    orders = [stream.order(labels, seed, epoch) for seed, epoch in ((0, 0), (0, 0), (1, 0), (0, 1))]
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(24))
+        assert runs_of(labels[order]) == [(which, 3) for which in (0, 2, 3, 1)] * 2
+    assert np.array_equal(orders[0], orders[1])
+    assert np.any(orders[0] != orders[2]) and np.any(orders[0] != orders[3])
+    blocks = Stream.parse("blocked:3")
+    assert blocks.of(Split(images, labels)) is blocks
+
+
 def test_one_class_at_a_time_with_refresh():
     labels = np.arange(400) % 4
     shown = labels[one_at_a_time(labels, 1, 0)]
@@ -77,7 +98,8 @@ def test_one_class_for_some_epochs():
 
 
 @pytest.mark.parametrize("text", [
-    "rndom", "", "blocked", "blocked:0", "blocked:x", "blocked:2:3", "one-at-a-time:1", "one-at-a-time:-0.1",
+    "rndom", "", "blocked", "blocked:0", "similar", "similar:0", "similar:x",
+    "blocked:x", "blocked:2:3", "one-at-a-time:1", "one-at-a-time:-0.1",
     "one-at-a-time:nan", "one-at-a-time:0.1:-1", "one-at-a-time:0.1:1:1", "random:1",
 ])  # fmt: skip
 def test_what_is_no_stream_is_refused_in_one_line(text):

@@ -7,14 +7,20 @@ similar classes in sequence, and classes learned one at a time with the old ones
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netsim.errors import ArrayError, OptionError, nearest
 
-KINDS = ("random", "blocked", "one-at-a-time")
-_FORMS = "known: random, blocked:RUN_LENGTH, one-at-a-time[:REFRESH[:EPOCHS_PER_CLASS]]"
+if TYPE_CHECKING:
+    from netsim.data import Split
+
+KINDS = ("random", "blocked", "similar", "one-at-a-time")
+_FORMS = "known: random, blocked:RUN_LENGTH, similar:RUN_LENGTH, one-at-a-time[:REFRESH[:EPOCHS_PER_CLASS]]"
+#: What is shuffled, in the words of the counter hash.
+_IMAGES, _MEMBERS, _RUNS, _NEW, _OLD, _PLACES = range(1, 7)
 _GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
@@ -53,7 +59,7 @@ def _whole(value: object, what: str, low: int) -> int:
 
 def random(labels, seed: int, epoch: int) -> np.ndarray:
     """Every presentation once, in random order. labels : int (N,). Returns int64 (N,)."""
-    return _shuffled(np.arange(_labels(labels).size), seed, epoch, 1)
+    return _shuffled(np.arange(_labels(labels).size), seed, epoch, _IMAGES)
 
 
 def blocked(labels, seed: int, epoch: int, run_length: int, class_order=None) -> np.ndarray:
@@ -69,11 +75,11 @@ def blocked(labels, seed: int, epoch: int, run_length: int, class_order=None) ->
     run_length = _whole(run_length, "run length", 1)
     runs = []
     for which in np.unique(labels):
-        members = _shuffled(np.flatnonzero(labels == which), seed, epoch, 2, int(which))
+        members = _shuffled(np.flatnonzero(labels == which), seed, epoch, _MEMBERS, int(which))
         runs += [(int(which), n, members[at : at + run_length])
                  for n, at in enumerate(range(0, members.size, run_length))]  # fmt: skip
     if class_order is None:
-        return np.concatenate([runs[n][2] for n in _shuffled(np.arange(len(runs)), seed, epoch, 3)])
+        return np.concatenate([runs[n][2] for n in _shuffled(np.arange(len(runs)), seed, epoch, _RUNS)])
     places = {int(which): place for place, which in enumerate(class_order)}
     runs.sort(key=lambda run: (run[1], places.get(run[0], len(places)), run[0]))
     return np.concatenate([run[2] for run in runs])
@@ -96,14 +102,16 @@ def one_at_a_time(labels, seed: int, epoch: int, refresh: float = 0.0, epochs_pe
     numbers = [turn % classes.size] if each else range(classes.size)
     parts = []
     for number in numbers:
-        new = _shuffled(np.flatnonzero(labels == classes[number]), seed, epoch, 4, number)
+        new = _shuffled(np.flatnonzero(labels == classes[number]), seed, epoch, _NEW, number)
         past = classes[classes != classes[number]] if turn >= classes.size else classes[:number]
         old = np.flatnonzero(np.isin(labels, past))
         count = round(new.size * refresh / (1.0 - refresh)) if old.size else 0
-        rounds = [_shuffled(old, seed, epoch, 5, number, turn) for turn in range(-(-count // old.size) if count else 0)]
+        rounds = [
+            _shuffled(old, seed, epoch, _OLD, number, turn) for turn in range(-(-count // old.size) if count else 0)
+        ]
         again = np.concatenate(rounds)[:count] if rounds else old[:0]
         # the places of the old ones among the new ones
-        is_old = _shuffled(np.arange(new.size + count), seed, epoch, 6, number) < count
+        is_old = _shuffled(np.arange(new.size + count), seed, epoch, _PLACES, number) < count
         part = np.empty(new.size + count, np.int64)
         part[is_old], part[~is_old] = again, new
         parts.append(part)
@@ -133,7 +141,10 @@ def similar_in_a_row(images, labels) -> np.ndarray:
 class Stream:
     """A kind of stream with its numbers; `parse` reads the text of the command line.
 
-    kind : "random", "blocked" (with ``run_length``) or "one-at-a-time" (with ``refresh``, ``epochs_per_class``).
+    kind : "random", "blocked" or "similar" (with ``run_length``), "one-at-a-time" (with ``refresh``,
+        ``epochs_per_class``)
+    class_order : of "similar", which `of` sets
+
     Raises OptionError for an unknown kind or a number out of range.
     """
 
@@ -141,21 +152,28 @@ class Stream:
     run_length: int = 1
     refresh: float = 0.0
     epochs_per_class: int = 0
+    class_order: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise OptionError(f"unknown stream {self.kind!r}{nearest(self.kind, KINDS)}")
-        self.order(np.zeros(1, np.int64), 0, 0)  # the functions check the numbers
+        # the functions check the numbers
+        if self.kind == "similar":
+            blocked(np.zeros(1, np.int64), 0, 0, self.run_length)
+        else:
+            self.order(np.zeros(1, np.int64), 0, 0)
 
     @classmethod
     def parse(cls, text: str) -> Stream:
-        """``random``, ``blocked:50``, ``one-at-a-time``, ``one-at-a-time:0.1``, ``one-at-a-time:0.1:2``."""
+        """``random``, ``blocked:50``, ``similar:50``, ``one-at-a-time``, ``one-at-a-time:0.1``,
+        ``one-at-a-time:0.1:2``.
+        """
         kind, *numbers = str(text).split(":")
         try:
             if kind == "random" and not numbers:
                 return cls()
-            if kind == "blocked" and len(numbers) == 1:
-                return cls("blocked", run_length=int(numbers[0]))
+            if kind in ("blocked", "similar") and len(numbers) == 1:
+                return cls(kind, run_length=int(numbers[0]))
             if kind == "one-at-a-time" and len(numbers) <= 2:
                 refresh, epochs = (*numbers, *("0", "0")[len(numbers) :])
                 return cls("one-at-a-time", refresh=float(refresh), epochs_per_class=int(epochs))
@@ -167,17 +185,31 @@ class Stream:
             raise OptionError(f"unknown stream {kind!r}{nearest(kind, KINDS)}")
         raise OptionError(f"cannot read the stream {str(text)!r}; {_FORMS}")
 
+    def of(self, split: Split) -> Stream:
+        """The stream of these images: with what its order takes from them."""
+        if self.kind != "similar":
+            return self
+        classes = similar_in_a_row(split.images, split.labels)
+        return replace(self, class_order=tuple(int(which) for which in classes))
+
     def __str__(self) -> str:
         if self.kind == "random":
             return self.kind
-        if self.kind == "blocked":
-            return f"blocked:{self.run_length}"
-        return f"one-at-a-time:{self.refresh:g}:{self.epochs_per_class}"
+        if self.kind == "one-at-a-time":
+            return f"one-at-a-time:{self.refresh:g}:{self.epochs_per_class}"
+        return f"{self.kind}:{self.run_length}"
 
     def order(self, labels, seed: int, epoch: int) -> np.ndarray:
-        """Indices of the presentations of an epoch, int64. labels : int (N,). Raises ArrayError, OptionError."""
+        """Indices of the presentations of an epoch, int64. labels : int (N,), those of the images given to `of`.
+
+        Raises ArrayError for labels that are no whole numbers, and for similar classes without `of`.
+        """
         if self.kind == "random":
             return random(labels, seed, epoch)
         if self.kind == "blocked":
             return blocked(labels, seed, epoch, self.run_length)
+        if self.kind == "similar":
+            if not self.class_order:
+                raise ArrayError("which classes are similar is told by the images: take Stream.of(split)")
+            return blocked(labels, seed, epoch, self.run_length, self.class_order)
         return one_at_a_time(labels, seed, epoch, self.refresh, self.epochs_per_class)

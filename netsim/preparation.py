@@ -93,8 +93,9 @@ def _make_trainer(configuration: Configuration, device: Device, network: Network
     if configuration.schedule is None:
         return devices.make_trainer(device, network, **options)
     from netsim.events.engines import trainer
-    from netsim.events.presets import from_text
+    from netsim.events.presets import check_fit, from_text
 
+    check_fit(configuration.schedule, [layer.name for layer in network.layers if layer.kind != "drop"])
     schedule = from_text(configuration.schedule)
     return trainer(network, schedule, configuration.engine, device, streams=configuration.streams, **options)
 

@@ -13,7 +13,7 @@ from netsim.events import PRESETS, Distribution, Schedule, preset
 from netsim.events.draws import add_draws
 from netsim.events.engines import check_length
 from netsim.events.order import in_time_order
-from netsim.events.presets import resolve
+from netsim.events.presets import check_fit, resolve
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY, EventTimes, Layout
 from netsim.kernels.chance import key
 from netsim.kernels.normal import normal
@@ -172,7 +172,7 @@ def test_what_is_named_on_purpose_is_accepted():
     Schedule(feedback_phase=2.0, overlap=True).nominal(NAMES)
 
 
-@pytest.mark.parametrize("name", ["nomnal", "nominal:3", "guerguiev2017:1"])
+@pytest.mark.parametrize("name", ["nomnal", "nominal:3", "guerguiev:50"])
 def test_unknown_presets_name_the_nearest(name):
     with pytest.raises(UnknownNameError, match=r"did you mean|known"):
         preset(name)
@@ -272,6 +272,35 @@ def test_plasticity_can_follow_the_unit_s_own_feedback():
     jitter = Distribution("normal", 1.0)
     times = EventTimes(Schedule(jitter_feedback=jitter, plasticity_follows=True), LAYOUT, 3).arrays([2])
     np.testing.assert_allclose(times[2, 0, PLASTICITY] - times[2, 0, FEEDBACK], 0.5, atol=1e-12)
+
+
+def test_guerguiev_for_deeper_nets_takes_the_phases_that_it_is_told_to():
+    names = [f"conv{number}" for number in range(1, 10)]
+    assert preset("guerguiev2017:50") == preset("guerguiev2017")
+    for name in ("guerguiev2017", "guerguiev2017:58"):
+        with pytest.raises(OptionError, match=r"the net has 9: say guerguiev2017:58\.5 for phases of 58\.5 ms$"):
+            check_fit(name, names)
+        with pytest.raises(OptionError, match="lengthen feedback_phase"):
+            preset(name).nominal(names)
+    check_fit("guerguiev2017:58.5", names)
+    assert preset("guerguiev2017:58.5").nominal(names).period == 117.0
+    for name in ("nominal", "desynchronised:0.8", "guerguiev2017"):
+        check_fit(name, names[:6])
+        preset(name).nominal(names[:6])
+    with pytest.raises(OptionError, match=r"phase of guerguiev2017 \(in ms\) is 'long': it must be a number"):
+        preset("guerguiev2017:long")
+
+
+@pytest.mark.parametrize("distribution", [
+    Distribution("normal", 0.7), Distribution("uniform", 0.7), Distribution("exponential", 0.7),
+    Distribution("wald", 0.7, 0.2), Distribution("wald", 0.3, 2.0), Distribution("normal", 0.7, maximum=1.0),
+])  # fmt: skip
+def test_no_draw_is_later_than_the_latest(distribution):
+    times = np.zeros(200_000)
+    add_draws(times, *distribution.parameters, key(1))
+    # of so many draws the latest lies within the bound, and near it only where the bound is no matter of luck
+    assert 0.1 * distribution.latest < times.max() <= distribution.latest
+    assert Distribution(distribution.distribution, 0.0, distribution.shape).latest == 0.0
 
 
 def test_slack_is_half_the_least_gap():

@@ -6,6 +6,7 @@ import small_runs
 
 import netsim
 from netsim import cli, configuration, preparation, runs, training
+from netsim.events.streams import similar_in_a_row
 
 NET = "conv 3 3x3; maxpool 2; drop .5; full 6; output"
 LATE = 'plasticity_lag = 1.5\ntag_decay = inf\n[jitter]\ndistribution = "normal"\nscale = 0.5\n'
@@ -35,6 +36,7 @@ CHOICES = {
     "jitter": ["--schedule", "FILE", "--stream", "blocked:4", "--streams", "3"],
     "batched": ["--schedule", "desynchronised:0.7", "--engine", "batched"],
     "stream alone": ["--stream", "one-at-a-time:0.2"],
+    "similar classes": ["--stream", "similar:4"],
 }
 
 
@@ -57,6 +59,20 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(data, tmp_path, 
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "cut")]
     assert metrics[0] == metrics[1]
+
+
+def test_similar_classes_come_in_a_row(data, tmp_path):
+    """The order of training is that of the classes of these images, not of class numbers."""
+    data = small_runs.write_data(tmp_path / "four.npz", classes=4, seed=1)
+    prepared = preparation.prepare(configuration.build({
+        "net": NET, "data": data, "validation": 10, "stream": "similar:4", "epochs": 1, "batch": 9
+    }))  # fmt: skip
+    orders = training.orders_of_presentations(prepared.configuration, prepared.train)
+    shown = prepared.train.labels[orders(0)]
+    classes = similar_in_a_row(prepared.train.images, prepared.train.labels)
+    assert classes.tolist() != sorted(classes.tolist())
+    for place, which in enumerate(classes):
+        assert np.all(shown[4 * place : 4 * place + 4] == which)
 
 
 def test_run_toml_holds_the_schedule_and_a_nominal_one_changes_nothing_but_sums(data, tmp_path):
@@ -86,6 +102,7 @@ def test_run_toml_holds_the_schedule_and_a_nominal_one_changes_nothing_but_sums(
         (["--stream", "blokked:3"], "did you mean 'blocked'"),
         (["--stream", "blocked"], "cannot read the stream"),
         (["--schedule", "desynchronised:2"], "between 0 and 1"),
+        (["--schedule", "guerguiev2017:40"], "the net has 4: say guerguiev2017:43.5"),
         (["--schedule", "FILE"], "a stream has 12: no change would come"),
         (["--schedule", "FILE", "--engine", "batched"], "take the exact one"),
         (["--schedule", "nominal", "--protocol", "dfa"], "dfa goes with the phase-locked engine"),

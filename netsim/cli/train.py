@@ -153,7 +153,7 @@ def train(
             "--schedule",
             metavar="FILE|PRESET",
             panel=_TIMES,
-            help="Units with their own event times: a .toml file, nominal, guerguiev2017, desynchronised:P.",
+            help="Units with their own event times: a .toml file, nominal, guerguiev2017[:PHASE], desynchronised:P.",
         ),
     ] = None,
     stream: Annotated[
@@ -162,7 +162,7 @@ def train(
             "--stream",
             metavar="S",
             panel=_TIMES,
-            help="Order: random (default), blocked:RUN, one-at-a-time[:REFRESH[:EPOCHS]].",
+            help="Order: random (default), blocked:RUN, similar:RUN, one-at-a-time[:REFRESH[:EPOCHS]].",
         ),
     ] = None,
     engine: Annotated[

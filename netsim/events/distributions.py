@@ -83,10 +83,15 @@ class Distribution:
 
     @property
     def latest(self) -> float:
-        """The greatest shift that can be drawn; infinite for a Wald distribution without a maximum."""
-        reach = {"normal": NORMAL_REACH, "uniform": 1.0, "exponential": 38.0, "wald": math.inf}[self.distribution]
-        reach = 0.0 if self.scale == 0.0 else self.scale * reach
-        return min(reach, math.inf if self.maximum is None else self.maximum)
+        """A bound of the shifts that can be drawn: draws are made from 53 bits."""
+        if self.scale == 0.0:
+            return 0.0
+        if self.distribution == "wald":  # the larger root of Michael, Schucany and Haas, see `netsim.events.draws`
+            half = self.scale * NORMAL_REACH**2 / (2.0 * self.shape)
+            reach = 1.0 + half + math.sqrt(half * half + 2.0 * half)
+        else:
+            reach = {"normal": NORMAL_REACH, "uniform": 1.0, "exponential": 38.0}[self.distribution]
+        return min(self.scale * reach, math.inf if self.maximum is None else self.maximum)
 
     def scaled(self, factor: float) -> Distribution:
         """The same form, ``factor`` times as wide (the shape of a Wald distribution goes with its mean)."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from netsim.errors import UnknownNameError, nearest
+from netsim.errors import OptionError, UnknownNameError, nearest
 from netsim.events.distributions import Distribution, number
 from netsim.events.schedule import Schedule
 
@@ -14,22 +15,26 @@ def nominal() -> Schedule:
     return Schedule()
 
 
-def guerguiev2017() -> Schedule:
+def guerguiev2017(phase: float = 50.0) -> Schedule:
     """Times of Guerguiev et al. (2017, eLife 6:e22901), in ms.
 
     Theirs: forward and target phase of 50 ms each plus a Wald(2, 1) ms extension, 30 ms of settling left out, 3 ms of
     synaptic delay, and for each unit a shift of its plateau by min(abs N(0, 3), 5) ms. The mapping to events is
     this project's: a unit latches after the settling and one synaptic delay a layer; the shift of the plateau is
     the jitter of both arrivals; plasticity follows 1.5 ms after the unit's own feedback arrival.
+
+    phase : length of each phase. Theirs have room for 6 layers; a deeper net needs longer ones, see `check_fit`.
+    Raises OptionError unless 0 <= phase <= 1e6.
     """
     plateau = Distribution("normal", 3.0, absolute=True, maximum=5.0)
     extension = Distribution("wald", 2.0, shape=1.0)
+    phase = number(phase, "phase of guerguiev2017 (in ms)", 0.0, 1e6)
     return Schedule(
         unit="ms",
         layer_delay=3.0,
         settling=30.0,
-        forward_phase=50.0,
-        feedback_phase=50.0,
+        forward_phase=phase,
+        feedback_phase=phase,
         jitter_feedforward=plateau,
         jitter_feedback=plateau,
         plasticity_follows=True,
@@ -54,18 +59,41 @@ _SPELLINGS = {"desynchronized": "desynchronised"}
 
 
 def preset(name: str) -> Schedule:
-    """A preset by name; ``desynchronised:0.6`` sets its p. Raises UnknownNameError, OptionError."""
+    """A preset by name; ``desynchronised:0.6`` sets its p, ``guerguiev2017:80`` its phases.
+
+    Raises UnknownNameError, OptionError.
+    """
     name, _, argument = str(name).partition(":")
     name = _SPELLINGS.get(name, name)
-    if name not in PRESETS or (argument and name != "desynchronised"):
+    if name not in PRESETS or (argument and name == "nominal"):
         raise UnknownNameError(f"unknown schedule {name!r}{nearest(name, PRESETS)}; a file name ends in .toml")
     if not argument:
         return PRESETS[name]()
     try:
-        p: object = float(argument)
+        value: object = float(argument)
     except ValueError:
-        p = argument
-    return desynchronised(p)
+        value = argument
+    return PRESETS[name](value)
+
+
+def check_fit(name: str, names: Sequence[str]) -> None:
+    """Raise OptionError where the phases of a preset are too short for these populations (bottom up).
+
+    name : as `preset` takes it; anything else passes.
+    """
+    word = str(name).partition(":")[0]
+    if word != "guerguiev2017":
+        return
+    schedule = preset(name)
+    taken = schedule.settling + schedule.layer_delay / 2
+    needed = taken + len(names) * schedule.layer_delay
+    if schedule.feedback_phase < needed:
+        room = max(0, int((schedule.feedback_phase - taken) / schedule.layer_delay))
+        raise OptionError(
+            f"phases of {schedule.feedback_phase:g} ms have room for {room} layers of {schedule.layer_delay:g} ms "
+            f"after {schedule.settling:g} ms of settling, the net has {len(names)}: say {word}:{needed:g} for phases "
+            f"of {needed:g} ms"
+        )
 
 
 def resolve(name: str | os.PathLike | Schedule) -> Schedule:

@@ -71,10 +71,11 @@ class Stream:
 
     masks[n][drop layer] : float array of the drop's units (0 or 1/(1-p)); tag_decay : None for no tag;
     rates : None for increments at the end, or (rate of W, rate of R) for weights that change at once.
+    lag : whole presentations by which plasticity is late.
     """
 
     def __init__(self, layers, input_shape, classes, W, R, *, slope=1.0, mu=1.0, loss="hinge", tag_decay=None,
-                 rates=None, sign=1):  # fmt: skip
+                 rates=None, sign=1, lag=0):  # fmt: skip
         self.net = Synapses(layers, input_shape, classes)
         self.W = {name: np.array(w, float).reshape(-1) for name, w in W.items()}
         self.R = {name: np.array(r, float).reshape(-1) for name, r in R.items()}
@@ -95,6 +96,8 @@ class Stream:
                     if j is not None:
                         self.reads[self.net.sources[name][side][0]][j].append((name, side, i, at))
         self.saw = {}  # (n, unit) -> what the output unit's error circuit read
+        self.last = {name: [None] * size[name] for name in size}  # (n, event) that each unit's value is of
+        self.lag, self.found = lag, {}  # found[n, name, event][i] : what the event found, see `phases`
 
     def mask(self, name, side, j, shown):
         factor = 1.0
@@ -127,6 +130,7 @@ class Stream:
     def start(self, n, t, image, label):
         self.shown, self.label = n, int(label)
         self.r["input"] = [float(v) for v in np.reshape(image, -1)]
+        self.last["input"] = [(n, "a")] * len(self.r["input"])
         for j, value in enumerate(self.r["input"]):
             self.tags[n, "input", j] = (value, t, n)
 
@@ -134,6 +138,7 @@ class Stream:
         """All events of one time: every read before every write."""
         writes, changes = [], []
         for n, name, event, i in now:
+            self.found.setdefault((n, name, event), {})[i] = self.phases(n, name, event, i)
             if event == "a":
                 writes.append((n, 0, name, i, *self.feedforward(name, i)))
             elif event == "b":
@@ -146,11 +151,37 @@ class Stream:
                 self.W[name][at] += self.rates[0] * product
                 self.R[name][at] += self.rates[1] * product
         for n, event, name, i, value, winner in sorted(writes, key=lambda write: write[:2]):
-            self.r[name][i] = value
+            self.r[name][i], self.last[name][i] = value, (n, "ab"[event])
             if event == 0:
                 self.gate[name][i] = abs(value) < 1
                 self.winner[name][i] = winner
                 self.tags[n, name, i] = (value, t, self.shown)
+
+    def phases(self, n, name, event, i):
+        """What an event finds: shares of (stale, x, signal, next) in the populations that it reads; in its own unit.
+
+        Seen from the presentation that is meant: its own; for plasticity without a tag, the one in which it comes.
+        """
+        if event == "c" and self.tag_decay is None:
+            n += self.lag
+
+        def phase(last):
+            if last is None or last[0] < n:
+                return 0
+            return 3 if last[0] > n else "ab".index(last[1]) + 1
+
+        own = phase(self.last[name][i]) if event == "c" or (event == "b" and self.net.kind[name] == "output") else -1
+        if event == "c" and self.tag_decay is not None:
+            return [0.0, 1.0, 0.0, 0.0], own
+        if event == "b":
+            others = [reader for reader, sources in self.net.sources.items() for source, _ in sources if source == name]
+        else:
+            others = [source for source, _ in self.net.sources[name]]
+        shares = np.zeros(4)
+        for other in others:
+            carried = [phase(last) for last in self.last[other]]
+            shares += np.bincount(carried, minlength=4) / len(carried) / len(others)
+        return shares, own
 
     def feedforward(self, name, i):
         kind, total, best, winner = self.net.kind[name], 0.0, None, None

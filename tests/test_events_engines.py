@@ -5,6 +5,7 @@ import pytest
 
 import netsim
 from netsim.activity import Span
+from netsim.data import Split
 from netsim.errors import ArrayError, OptionError, UnknownNameError
 from netsim.events import Distribution, Schedule, parts
 from netsim.events.batched import BatchedTrainer
@@ -12,6 +13,7 @@ from netsim.events.engines import trainer as make
 from netsim.events.exact import EventTrainer
 from netsim.events.mixing import limits
 from netsim.events.probabilities import PhaseTable
+from netsim.events.record import record
 from netsim.events.times import FEEDBACK, PLASTICITY, Layout
 from netsim.events.wiring import plan
 from netsim.kernels.chance import key
@@ -121,19 +123,52 @@ def test_streams_and_epochs_have_times_of_their_own():
     assert not any(same(found[0], other) for other in found[1:])
 
 
-def test_the_log_holds_every_event():
-    trainer = EventTrainer(network(), JITTER, streams=1, logged=True)
-    for batch in batches():
-        trainer.increments(*batch)
-    (log,) = trainer.event_log()
-    first = [entry for entry in log if entry["presentation"] == 0]
+def test_the_log_holds_every_event_of_one_presentation():
+    trainer = EventTrainer(network(), JITTER, streams=2, logged=3)
+    for number, batch in enumerate(batches(3)):
+        trainer.increments(*batch)  # three presentations in each stream
+        assert (trainer.event_log() == [[], []]) == (number == 0)
     units = {layer.name: layer.units for layer in trainer.net.layers}
-    assert len(first) == 2 * 7 + 5  # 7 populations, 5 of them with weights
-    for entry in first:
-        assert sorted(entry["units"].tolist()) == list(range(units[entry["layer"]]))
-        assert np.all(np.diff(entry["times"]) >= 0)
-        assert np.all((entry["in_phase"] >= 0) & (entry["in_phase"] <= 1))
-    assert min(entry["in_phase"].min() for entry in first) < 0.5 < max(entry["in_phase"].max() for entry in first)
+    for stream, log in zip(trainer._under_way, trainer.event_log(), strict=True):
+        assert len(log) == 2 * 7 + 5  # 7 populations, 5 of them with weights
+        for entry in log:
+            assert sorted(entry["units"].tolist()) == list(range(units[entry["layer"]]))
+            assert np.all(np.diff(entry["times"]) >= 0)
+            assert stream.times.start(3) < np.median(entry["times"]) < stream.times.start(4)
+            if entry["seen"].any():
+                np.testing.assert_allclose(entry["seen"].sum(1), 1.0, atol=2.0**-22)
+        in_phase = np.concatenate([entry["in_phase"] for entry in log])
+        assert in_phase.min() < 0.5 < in_phase.max()
+        assert sum(entry["seen"].sum(0) for entry in log).min() > 0  # each of the four was found
+
+
+#: Schedules, and how many presentations of 15 τ the latest draw reaches beyond its own: that of the lowest layer's
+#: feedback, at 14 τ, up to 8.4 standard deviations later, or 38 means.
+RECORDED = {
+    "jitter": (JITTER, 1),
+    "heavy jitter": (Schedule().changed(jitter=Distribution("normal", 4.0)), 3),
+    "wald": (Schedule().changed(jitter=Distribution("wald", 1.0, 2.0)), 3),
+    "delays and a lag": (Schedule(unit_delay=Distribution("exponential", 1.0), plasticity_lag=1.25), 3),
+    "random phases": (
+        Schedule(forward_extension=Distribution("exponential", 3.0), jitter_feedback=Distribution("normal", 1.0)), 1
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("schedule", "before"), RECORDED.values(), ids=RECORDED)
+def test_a_record_replays_what_can_matter_and_finds_what_a_whole_stream_finds(schedule, before):
+    images, labels = next(batches(size=24))
+    split, order = Split(images, labels), np.arange(24)
+    whole = EventTrainer(network(), schedule, streams=1, logged=10, drop="off")
+    whole.increments(images, labels)
+    replayed = []
+    trainer = EventTrainer(network(), schedule, streams=1, logged=10, drop="off")
+    log, times = record(trainer, split, order, 10, replayed.append)
+    assert replayed[0] == 10 - before - times.ahead and replayed == list(range(replayed[0], replayed[-1] + 1))
+    for one, other in zip(whole.event_log()[0], log, strict=True):
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+    assert min(entry["in_phase"].min() for entry in log) < 1
 
 
 def test_refusals():

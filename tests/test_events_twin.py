@@ -32,7 +32,7 @@ def compare(architecture, schedule, *, loss="hinge", protocol="urfb", seed=0, ba
     net = netsim.Network(architecture, shape, classes, seed=seed, slope=slope)
     for layer in net.weighted:
         layer.W, layer.R = 2 * layer.W, 2 * layer.R
-    trainer = EventTrainer(net, schedule, protocol, loss, STEP, streams=1, dtype=np.float64, threads=1)
+    trainer = EventTrainer(net, schedule, protocol, loss, STEP, streams=1, dtype=np.float64, threads=1, logged=1)
     W = {layer.name: layer.W.astype(float) for layer in net.weighted}
     R = {layer.name: layer.R.astype(float) for layer in net.weighted}
     times = EventTimes(schedule, trainer._plan.layout, trainer.timing_seed)
@@ -53,7 +53,7 @@ def compare(architecture, schedule, *, loss="hinge", protocol="urfb", seed=0, ba
     online = schedule.weights == "online"
     rates = (STEP / images, STEP / images * trainer.protocol.feedback_rate) if online else None
     twin = naive_events.Stream(layers, shape, classes, W, R, slope=slope, mu=trainer.mu, loss=loss,
-                               tag_decay=schedule.tag_decay, rates=rates,
+                               tag_decay=schedule.tag_decay, rates=rates, lag=times.whole_lag,
                                sign={"plus": 1, "minus": -1}[schedule.sign])  # fmt: skip
     total = twin.play(pixels, labels, masks, [times.start(n) for n in range(images + 1)], arrays)
     if online:
@@ -80,8 +80,37 @@ def compare(architecture, schedule, *, loss="hinge", protocol="urfb", seed=0, ba
             # each batch's increment is rounded to float32 once, so the sum is off by 2^-24 of each
             size = 2.0**-24 * len(batches) * np.abs(total[name]).max() * 4 + 1e-9
             np.testing.assert_allclose(found[name], total[name], rtol=0, atol=size)
+    compare_phases(trainer, twin)
     moved = [np.abs(delta).max() > 0 for delta in total.values()]
     return trainer, moved
+
+
+def compare_phases(trainer, twin):
+    """What the events of presentation 1 found, once all are over; and the counts of all events in phase."""
+    right = {"a": (1, -1), "b": (2, 1), "c": (1, 2)}
+    for entry in trainer.event_log()[0]:
+        event = naive_events.KINDS[entry["kind"]]
+        twins = twin.found.get((1, entry["layer"], event), {})
+        assert sorted(twins) == sorted(entry["units"].tolist())
+        for unit, seen, own, in_phase in zip(
+            entry["units"], entry["seen"], entry["own"], entry["in_phase"], strict=True
+        ):
+            shares, phase = twins[unit]
+            assert phase == own
+            np.testing.assert_allclose(seen, shares, rtol=0, atol=2.0**-22)  # float32 shares of at most 4 populations
+            others, mine = right[event]
+            share = (shares[others] if np.sum(shares) else 1.0) * (phase in (mine, -1))
+            assert abs(in_phase - share) < 2.0**-22
+    for name, events in trainer.phases().items():
+        for kind, (share, reads) in events.items():
+            event = {"feedforward": "a", "feedback": "b", "plasticity": "c"}[kind]
+            others, mine = right[event]
+            each = [
+                (shares[others] if np.sum(shares) else 1.0) * (phase in (mine, -1))
+                for (_, *where), units in twin.found.items() if where == [name, event]
+                for shares, phase in units.values()
+            ]  # fmt: skip
+            assert len(each) == reads and abs(np.mean(each) - share) < 1e-9
 
 
 def jittered(scale, **options):
@@ -121,6 +150,18 @@ def test_schedules(schedule, loss):
     assert all(moved) or schedule.plasticity_lag >= 1
     shares = [share for events in trainer.phases().values() for share, _ in events.values()]
     assert schedule.in_phase or min(shares) < 1.0
+
+
+@pytest.mark.parametrize("tag_decay", [None, math.inf])
+def test_late_plasticity_is_in_phase_where_x_and_signal_are_of_one_presentation(tag_decay):
+    trainer, _ = compare(NETS["untied"], Schedule(plasticity_lag=2.0, tag_decay=tag_decay), batches=(4, 4))
+    (log,) = trainer.event_log()
+    plasticity = [entry for entry in log if entry["kind"] == 2]
+    assert len(plasticity) == 4
+    for entry in plasticity:
+        assert np.all(entry["in_phase"] == (1.0 if tag_decay is None else 0.0))
+    shares = {events["plasticity"][0] for events in trainer.phases().values() if "plasticity" in events}
+    assert shares == {1.0 if tag_decay is None else 0.0}
 
 
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS)

@@ -51,7 +51,7 @@ class EventTrainer(Trainer):
         ``threads``: so many streams go on in parallel.
     dtype : float32, or float64 to check against slower programs
     timing_seed : of the event times; None takes ``seed``
-    logged : keep every event with its share of in-phase reads, see `event_log`
+    logged : presentation (of every stream) of which all events are kept, see `event_log`; None for none
 
     Raises
     ------
@@ -72,7 +72,7 @@ class EventTrainer(Trainer):
         streams: int | None = None,
         dtype=np.float32,
         timing_seed: int | None = None,
-        logged: bool = False,
+        logged: int | None = None,
         **options,
     ):
         if options.get("circuits") is not None:
@@ -90,7 +90,7 @@ class EventTrainer(Trainer):
             raise OptionError(f"streams is {streams}: weights that change online are those of 1 stream")
         self.streams, self.dtype = streams, np.dtype(dtype)
         self.timing_seed = self.seed if timing_seed is None else check_seed(timing_seed, "timing_seed")
-        self._logged = logged
+        self._logged, self._first = logged, 0
         self._plan = plan(net.layers, net.input_shape)
         self._under_way: list[EventStream] = []
         self._epoch_under_way = -1
@@ -102,7 +102,7 @@ class EventTrainer(Trainer):
             backward_mask=np.zeros(0, np.uint8),
             learns=np.array([0, *(layer.name in self._increments for layer in self._plan.layers)], np.uint8),
         )
-        EventTimes(self.schedule, self._plan.layout, self.timing_seed)  # refuses a schedule that does not fit
+        self.times_of(0)  # refuses a schedule that does not fit
 
     # ---------------------------------------------------------------------------------------------- a batch
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
@@ -192,22 +192,30 @@ class EventTrainer(Trainer):
             stream.state.constants[FEEDBACK_RATE] = rate * self.protocol.feedback_rate
         return self._under_way
 
+    def times_of(self, stream: int) -> EventTimes:
+        """The event times of a stream in this epoch."""
+        return EventTimes(self.schedule, self._plan.layout, self.timing_seed, self.epoch, stream)
+
     def _new_stream(self, number: int) -> EventStream:
-        times = EventTimes(self.schedule, self._plan.layout, self.timing_seed, self.epoch, number)
+        times = self.times_of(number)
         constants = {SLOPE: self.net.options["slope"], MU: self.mu, SIGN: self.schedule.factor}
         flags = {
             SOFTMAX: self.loss_name == "softmax",
             ONLINE: self.online,
             SYMMETRIC: self.protocol.symmetric,
             TAGGED: self.schedule.tag_decay is not None,
-            LOGGED: self._logged,
+            LOGGED: self._logged is not None,
         }
-        return EventStream(self._plan, times, self.dtype, constants, flags, self._logged)
+        return EventStream(self._plan, times, self.dtype, constants, flags, self._first, self._logged)
 
     def begin_epoch(self, epoch: int) -> None:
         """Set the counters to the first batch of an epoch; all streams start at rest."""
         super().begin_epoch(epoch)
-        self._under_way = []
+        self._under_way, self._first = [], 0
+
+    def begin_with(self, presentation: int) -> None:
+        """Let the streams of this epoch start with a later presentation; they are at rest before it."""
+        self._under_way, self._first = [], presentation
 
     def state(self) -> dict[str, np.ndarray]:
         """The streams between two batches of an epoch, by name: `restore` goes on from there, bit for bit."""
@@ -276,7 +284,9 @@ class EventTrainer(Trainer):
         """Share of in-phase reads since the epoch began: layer -> event -> (share, number of events).
 
         An event's share is the mean, over the populations that it reads, of the share of units that carry what the
-        algorithm means at this point: x of the same presentation for events a and c, the signal for b.
+        algorithm means at this point: x of the same presentation for events a and c, the signal for b. A plasticity
+        event that comes whole presentations late, without a tag, is meant to read those of the presentation in which
+        it comes; with a tag, of its own.
         """
         result: dict[str, dict[str, tuple[float, int]]] = {}
         for p, layer in enumerate(self._plan.layers, start=1):
@@ -289,5 +299,5 @@ class EventTrainer(Trainer):
         return result
 
     def event_log(self) -> list[list[dict]]:
-        """With ``logged``: for each stream the events of the presentations that are over, a dict for each list."""
+        """With ``logged``: for each stream `EventStream.log`, empty until all events of the presentation are over."""
         return [stream.log for stream in self._under_way]

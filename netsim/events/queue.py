@@ -12,7 +12,7 @@ import numpy as np
 from netsim.events.arrivals import carry, look, read_above, read_below
 from netsim.events.order import in_time_order
 from netsim.events.plasticity import add_up, add_up_all, add_up_readers, note
-from netsim.events.state import CODES, LOGGED, ONLINE, SOFTMAX, TAGGED
+from netsim.events.state import CODES, LOGGED, NEXT, ONLINE, SIGNAL, SOFTMAX, STALE, TAGGED, X
 from netsim.events.wiring import IMAGE, OUTPUT
 from netsim.kernels.jit import borrowing, compiled, pasted
 
@@ -235,19 +235,22 @@ def _by_rank(lists, together, ends, number, populations):
 @pasted
 def _count(w, s, lists, slot, p, kind, first, last):
     """Note which share of what the events read is in the phase that the algorithm means."""
-    presentation = lists.presentation[slot]
+    meant = lists.presentation[slot]
+    if kind == _C:
+        meant += s.lag[0]
+    below = kind == _A or (kind == _C and not s.flags[TAGGED])
     number, total = 0, 0.0
-    if kind == _A or (kind == _C and not s.flags[TAGGED]):
+    if below:
         for side in range(2):
             if w.parent[p, side] >= 0:
                 number += 1
-                total += _share(w, s, w.edge_source[w.parent[p, side]], presentation, 0)
+                total += _share(w, s, w.edge_source[w.parent[p, side]], meant, 0)
     elif kind == _B:
         for k in range(w.out_at[p], w.out_at[p + 1]):
             number += 1
-            total += _share(w, s, w.edge_reader[w.out_edge[k]], presentation, 1)
+            total += _share(w, s, w.edge_reader[w.out_edge[k]], meant, 1)
     share = total / number if number > 0 else 1.0
-    own = 2 * presentation + (1 if kind == _C else 0)
+    own = 2 * meant + (1 if kind == _C else 0)
     by_unit = kind == _C or (kind == _B and w.kind[p] == OUTPUT)
     s.reads[p, kind] += last - first
     for n in range(first, last):
@@ -255,8 +258,8 @@ def _count(w, s, lists, slot, p, kind, first, last):
         if by_unit and s.code[w.first[p] + lists.units[slot, n]] != own:
             mine = 0.0
         s.in_phase[p, kind] += mine
-        if s.flags[LOGGED]:
-            lists.share[slot, n] = mine
+    if s.flags[LOGGED]:
+        _log(w, s, lists, slot, p, kind, first, last, meant, below, by_unit)
 
 
 @pasted
@@ -265,3 +268,54 @@ def _share(w, s, p, presentation, arrival):
     if p == IMAGE:
         return 1.0 if s.shown[0] == presentation else 0.0
     return s.counts[p, (2 * presentation + arrival) & (CODES - 1)] / w.units[p]
+
+
+@borrowing
+def _log(w, s, lists, slot, p, kind, first, last, meant, below, by_unit):
+    """Keep what the events find, in others and in their own unit."""
+    for phase in range(4):
+        lists.seen[slot, first, phase] = 0.0
+    if below:
+        sides = 2 if w.parent[p, 1] >= 0 else 1
+        for side in range(sides):
+            _find(w, s, lists, slot, first, w.edge_source[w.parent[p, side]], meant, sides)
+    elif kind == _B:
+        readers = w.out_at[p + 1] - w.out_at[p]
+        for k in range(w.out_at[p], w.out_at[p + 1]):
+            _find(w, s, lists, slot, first, w.edge_reader[w.out_edge[k]], meant, readers)
+    else:
+        lists.seen[slot, first, X] = 1.0  # the tag
+    for n in range(first, last):
+        for phase in range(4):
+            lists.seen[slot, n, phase] = lists.seen[slot, first, phase]
+        lists.own[slot, n] = _phase(s.code[w.first[p] + lists.units[slot, n]], meant) if by_unit else -1
+
+
+@pasted
+def _find(w, s, lists, slot, n, p, meant, populations):
+    """Add the shares of what the units of population p carry, one of several populations that event n reads."""
+    if p == IMAGE:
+        lists.seen[slot, n, _phase(2 * s.shown[0], meant)] += 1.0 / populations
+        return
+    last = meant
+    for presentation in lists.presentation:
+        last = max(last, presentation)
+    later, end = 0, min(2 * last + 2, 2 * meant + CODES)
+    for code in range(2 * meant + 2, end):
+        later += s.counts[p, code & (CODES - 1)]
+    x, signal = s.counts[p, (2 * meant) & (CODES - 1)], s.counts[p, (2 * meant + 1) & (CODES - 1)]
+    units = w.units[p] * populations
+    lists.seen[slot, n, STALE] += (w.units[p] - x - signal - later) / units
+    lists.seen[slot, n, X] += x / units
+    lists.seen[slot, n, SIGNAL] += signal / units
+    lists.seen[slot, n, NEXT] += later / units
+
+
+@pasted
+def _phase(code, meant):
+    """What a unit carries, seen from a presentation."""
+    if code < 2 * meant:
+        return STALE
+    if code > 2 * meant + 1:
+        return NEXT
+    return X if code == 2 * meant else SIGNAL

@@ -14,6 +14,9 @@ ZERO, ONE, SLOPE, MU, RATE, FEEDBACK_RATE, SIGN = range(7)
 SOFTMAX, ONLINE, SYMMETRIC, TAGGED, LOGGED = range(5)
 #: Codes of what a unit carries are counted modulo this.
 CODES = 256
+#: What a read can find, seen from the presentation that is meant: something of an earlier one (or rest), x or the
+#: signal of this one, something of a later one.
+STALE, X, SIGNAL, NEXT = range(4)
 
 
 class State(NamedTuple):
@@ -30,6 +33,7 @@ class State(NamedTuple):
     tag_decay : (1,)
     value, time, aux : room for what events computed before it is carried
     in_phase, reads : (P, 3) sum of the shares of in-phase reads, and number of events, by kind of event
+    lag : int64 (1,), presentations after its own in which a plasticity event reads (0 with tags: these are its own)
     """
 
     r: np.ndarray
@@ -55,6 +59,7 @@ class State(NamedTuple):
     aux: np.ndarray
     in_phase: np.ndarray
     reads: np.ndarray
+    lag: np.ndarray
     constants: np.ndarray
     flags: np.ndarray
 
@@ -77,7 +82,8 @@ class Lists(NamedTuple):
     """Events still to come, by presentation (slot), population and kind, each list in time order.
 
     times, units : (S, M) float64, int32; a list (p, kind) of slot s lies at times[s, at[p, kind] : ...]
-    share : float32 (S, M), share of in-phase reads of each event, or (1, 1)
+    seen : float32 (S, M, 4), shares of what each event finds in other units, by `STALE` .. `NEXT`, or (1, 1, 1)
+    own : int8 (S, M), what an event finds in its own unit, -1 where it does not read that, or (1, 1)
     head, end : int64 (S * P * 3,), by list number (s * P + p) * 3 + kind
     presentation, left : int64 (S,), -1 for a free slot; lists not yet used up
     heap_time, heap_list : the lists by the time of their first event, a binary heap; size : (1,)
@@ -86,7 +92,8 @@ class Lists(NamedTuple):
 
     times: np.ndarray
     units: np.ndarray
-    share: np.ndarray
+    seen: np.ndarray
+    own: np.ndarray
     at: np.ndarray
     head: np.ndarray
     end: np.ndarray
@@ -99,7 +106,9 @@ class Lists(NamedTuple):
     together_end: np.ndarray
 
 
-def new_state(plan: Plan, dtype, slots: int, constants: dict[int, float], flags: dict[int, bool], tag_decay) -> State:
+def new_state(
+    plan: Plan, dtype, slots: int, constants: dict[int, float], flags: dict[int, bool], tag_decay, lag: int
+) -> State:
     """A stream at rest."""
     wiring = plan.wiring
     number, populations = int(wiring.units.sum()), wiring.units.size
@@ -139,6 +148,7 @@ def new_state(plan: Plan, dtype, slots: int, constants: dict[int, float], flags:
         aux=np.zeros(room, np.int32),
         in_phase=np.zeros((populations, 3)),
         reads=np.zeros((populations, 3), np.int64),
+        lag=np.full(1, lag, np.int64),
         constants=values,
         flags=switches,
     )
@@ -155,7 +165,8 @@ def new_lists(plan: Plan, slots: int, logged: bool) -> Lists:
     return Lists(
         times=np.zeros((slots, length)),
         units=np.zeros((slots, length), np.int32),
-        share=np.zeros((slots, length) if logged else (1, 1), np.float32),
+        seen=np.zeros((slots, length, 4) if logged else (1, 1, 1), np.float32),
+        own=np.zeros((slots, length) if logged else (1, 1), np.int8),
         at=at,
         head=np.zeros(number, np.int64),
         end=np.zeros(number, np.int64),

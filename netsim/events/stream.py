@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from netsim.events import queue
-from netsim.events.state import TAGGED, Lists, State, Weights, new_lists, new_state
+from netsim.events.state import SIGNAL, TAGGED, Lists, State, Weights, X, new_lists, new_state
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY, EventTimes
 from netsim.events.wiring import Plan
 
@@ -22,26 +22,38 @@ class EventStream:
     ----------
     plan : the net; times : the stream's event times; dtype : float32 or float64
     constants, flags : see `netsim.events.state`
-    logged : keep the share of in-phase reads of every event, with its time, for `log`
+    first : number of the first presentation; nothing is before it
+    logged : number of the presentation of which `log` keeps every event, or None
 
     Attributes
     ----------
     presentation : number of the next presentation
     state : `State`; what the units carry, the increments, counts of reads
+    log : once all events of the logged presentation are over, a dict for each layer and kind of event, bottom up:
+        layer, kind; times, float64 (n,), ascending; units, int32 (n,);
+        seen, float32 (n, 4): shares of what the event found in the units that it reads, by `state.STALE` .. `NEXT`;
+        own, int8 (n,): what it found in its own unit, -1 where it does not read that;
+        in_phase, float32 (n,): share of its reads that found what the algorithm means
     """
 
-    def __init__(self, plan: Plan, times: EventTimes, dtype, constants, flags, logged: bool = False):
+    def __init__(
+        self, plan: Plan, times: EventTimes, dtype, constants, flags, first: int = 0, logged: int | None = None
+    ):
         self.plan, self.times = plan, times
-        self.presentation = 0
-        self._scheduled = 0
+        self.presentation = self._first = self._scheduled = first
         self._slots = times.ahead + 3 + times.whole_lag
         self._logged = logged
-        self.state: State = new_state(plan, dtype, self._slots, constants, flags, times.schedule.tag_decay)
-        self._lists: Lists = new_lists(plan, self._slots, logged)
+        self.state: State = self._new_state(dtype, constants, flags)
+        self._lists: Lists = new_lists(plan, self._slots, logged is not None)
         self._slot_of: dict[int, int] = {}
         self._raw = np.empty(int(plan.wiring.units.max()))
         self._counts = np.empty(self._raw.size + 1, np.int64)
         self.log: list[dict] = []
+
+    def _new_state(self, dtype, constants, flags) -> State:
+        decay = self.times.schedule.tag_decay
+        lag = self.times.whole_lag if decay is None else 0
+        return new_state(self.plan, dtype, self._slots, constants, flags, decay, lag)
 
     def show(self, image: np.ndarray, label: int, masks: np.ndarray, weights: Weights) -> np.ndarray:
         """One presentation, from its start to the start of the next one.
@@ -50,15 +62,18 @@ class EventStream:
         Returns what the error circuits of the output units read, float (C,), a view.
         """
         n, wiring = self.presentation, self.plan.wiring
-        if n == 0:
-            self._schedule(self.times.ahead)
-            queue.advance(wiring, weights, self.state, self._lists, self.times.start(0))
+        if n == self._first:
+            self._schedule(n + self.times.ahead)
+            queue.advance(wiring, weights, self.state, self._lists, self.times.start(n))
         self.state.next_mask[:] = masks
         queue.show(wiring, weights, self.state, image, label, n, self._slot_of.get(n, -1))
         # nothing noted is waiting now, so the slots of finished presentations may be used again
         self._schedule(n + 1 + self.times.ahead)
         queue.advance(wiring, weights, self.state, self._lists, self.times.start(n + 1))
         self.presentation += 1
+        logged = self._slot_of.get(self._logged)
+        if logged is not None and self._lists.left[logged] == 0 and not self.log:
+            self._keep_log(logged)
         return self.state.scores
 
     def finish(self, weights: Weights) -> None:
@@ -108,8 +123,6 @@ class EventStream:
         presentation = int(self._lists.presentation[slot])
         self._lists.presentation[slot] = -1
         del self._slot_of[presentation]
-        if self._logged:
-            self._keep_log(presentation, slot)
         if self.state.tags.size > 1:
             self.state.tags[slot] = 0
 
@@ -121,10 +134,9 @@ class EventStream:
             if name == "state":
                 flags = {n: bool(on) for n, on in enumerate(old.flags)}
                 constants = {n: float(value) for n, value in enumerate(old.constants)}
-                decay = None if old.tags.size == 1 else float(old.tag_decay[0])
-                new = new_state(self.plan, old.r.dtype, self._slots, constants, flags, decay)
+                new = self._new_state(old.r.dtype, constants, flags)
             else:
-                new = new_lists(self.plan, self._slots, self._logged)
+                new = new_lists(self.plan, self._slots, self._logged is not None)
             for before, after in zip(old, new, strict=True):
                 after[tuple(slice(side) for side in before.shape)] = before
             setattr(self, name, new)
@@ -149,8 +161,8 @@ class EventStream:
                 times.fill(presentation, kind, place, raw)
                 queue.fill_list(lists, slot, p, kind, raw, populations, self._counts)
 
-    def _keep_log(self, presentation: int, slot: int) -> None:
-        """Move the events of a presentation that is over into `log`: one entry a list."""
+    def _keep_log(self, slot: int) -> None:
+        """Move the events of the presentation into `log`: one entry a list."""
         lists, populations = self._lists, self.plan.wiring.units.size
         for p in range(1, populations):
             for kind in (FEEDFORWARD, FEEDBACK, PLASTICITY):
@@ -158,11 +170,14 @@ class EventStream:
                 part = slice(at, lists.end[which])
                 if kind == PLASTICITY and self.plan.wiring.weights_at[p] < 0:
                     continue
+                seen, own = lists.seen[slot, part].copy(), lists.own[slot, part].copy()
+                others = seen[:, SIGNAL if kind == FEEDBACK else X] if seen.any() else 1.0
                 self.log.append({
-                    "presentation": presentation,
                     "layer": self.plan.layers[p - 1].name,
                     "kind": kind,
                     "times": lists.times[slot, part].copy(),
                     "units": lists.units[slot, part].copy(),
-                    "in_phase": lists.share[slot, part].copy(),
+                    "seen": seen,
+                    "own": own,
+                    "in_phase": others * ((own < 0) | (own == (X if kind == FEEDBACK else SIGNAL))),
                 })  # fmt: skip

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from netsim.errors import OptionError
-
-_LABELS = {
-    "jitter": "jitter (units of the layer delay τ)",
-    "lag": "plasticity lag (presentations)",
-    "tag": "time constant of the synaptic tag (τ)",
-    "p": "probability that the feedback arrives",
-    "delay": "mean fixed delay of a unit (τ)",
-    "skew": "skew of every second layer (τ)",
-}
 
 
 def _option(name: str, metavar: str, help: str):
@@ -32,19 +25,27 @@ def timing(
         _option(
             "--sweep",
             "Q=A:B:STEP",
-            "Sweep jitter, lag, tag, p, delay or skew: jitter=0:2:0.25 or lag=0,1,4. Repeatable.",
+            "Sweep jitter, lag, tag, p, delay or skew: jitter=0:2:0.25 or lag=0,1,4. Repeatable. If left out: "
+            "jitter=0:1:0.25, or with --schedule or --jitter that one point.",
         ),
     ] = None,
     schedule: Annotated[
-        str, _option("--schedule", "FILE|PRESET", "Start from a .toml file, nominal, guerguiev2017, desynchronised:P.")
-    ] = "nominal",
+        str | None,
+        _option(
+            "--schedule",
+            "FILE|PRESET",
+            "Start from a .toml file, nominal (default), guerguiev2017[:PHASE], desynchronised:P.",
+        ),
+    ] = None,
     stream: Annotated[
-        str, _option("--stream", "S", "random (default), blocked:RUN, one-at-a-time[:REFRESH[:EPOCHS]].")
+        str, _option("--stream", "S", "random (default), blocked:RUN, similar:RUN, one-at-a-time[:REFRESH[:EPOCHS]].")
     ] = "random",
-    jitter: Annotated[float | None, _option("--jitter", "J", "A fixed jitter, in τ.")] = None,
+    jitter: Annotated[
+        float | None, _option("--jitter", "J", "A fixed jitter, in τ; of a schedule's own, the factor.")
+    ] = None,
     distribution: Annotated[
-        str, _option("--distribution", "D", "Of the jitter: normal (default), uniform, exponential, wald.")
-    ] = "normal",
+        str | None, _option("--distribution", "D", "Of the jitter: normal (default), uniform, exponential, wald.")
+    ] = None,
     lag: Annotated[float | None, _option("--lag", "Q", "A fixed plasticity lag, in presentations.")] = None,
     tag: Annotated[float | None, _option("--tag", "TAU", "A synaptic tag with this time constant, in τ.")] = None,
     engine: Annotated[str, _option("--engine", "E", "exact (default) or batched.")] = "exact",
@@ -69,24 +70,23 @@ def timing(
     """Train a net under schedules that miss their times, and measure what is left of learning.
 
     Each point of the sweep is saved when it is done; the same command goes on where it was stopped. The folder gets
-    timing.csv and timing.png: cosine of each layer's update with the in-phase update, share of out-of-phase reads,
-    validation error, alignment of W and R.
+    timing.csv, timing.png (cosine of each layer's update with the in-phase update, share of out-of-phase reads,
+    validation error, alignment of W and R) and sweep.toml (all options, and the command that repeats the sweep).
     """
+    given = dict(locals())
     from netsim import configuration as configurations
     from netsim import data as datasets
     from netsim import devices, geometry, notation
     from netsim.events import grid
     from netsim.events import sweep as runs
     from netsim.events.engines import on_device
-    from netsim.events.presets import resolve
     from netsim.events.streams import Stream
     from netsim.processes import INTERRUPTED, interrupt_on_signals
 
-    axes = [grid.Axis.parse(text) for text in sweep or ["jitter=0:1:0.25"]]
-    base = resolve(schedule)
-    for quantity, value in (("jitter", jitter), ("lag", lag), ("tag", tag)):
-        if value is not None:
-            base = grid.altered(base, quantity, value, distribution)
+    start = grid.Start.resolve(schedule or "nominal", distribution, {"jitter": jitter, "lag": lag, "tag": tag})
+    if sweep is None:
+        sweep = ["jitter=0:1:0.25"] if schedule is None and jitter is None else []
+    axes = [grid.Axis.parse(text) for text in sweep]
     for name, number, least in (("--seeds", seeds, 1), ("--measured", measured, 8), ("--workers", workers, 1)):
         if number is not None and number < least:
             raise OptionError(f"{name} is {number}: it must be at least {least}")
@@ -95,22 +95,27 @@ def timing(
         "step_size": step_size, "drop": drop, "train_images": train_images, "validation": validation,
     }  # fmt: skip
     chosen = on_device(engine, devices.choose(device))
-    if chosen.why:
-        typer.echo(f"netsim: note: {chosen.choice}", err=True)
+    notes = [chosen.choice] if chosen.why else []
     if chosen.name != "cpu":
         values["device"], workers = chosen.name, 1
     values = configurations.absolute_paths({key: value for key, value in values.items() if value is not None})
     checked = configurations.build(values)
     values["net"] = checked.net
     dataset = datasets.load(data, data_dir)
-    places = geometry.infer(notation.parse(checked.net), dataset.input_shape, dataset.classes)
+    layers = geometry.infer(notation.parse(checked.net), dataset.input_shape, dataset.classes)
     points = grid.points(
-        axes, base, values, [name.strip() for name in protocols.split(",")], range(seeds),
+        axes, start, values, [name.strip() for name in protocols.split(",")], range(seeds),
         engine=engine, streams=streams, stream=str(Stream.parse(stream)), measured=measured,
-        distribution=distribution, names=[place.name for place in places if place.kind != "drop"],
+        names=[layer.name for layer in layers if layer.kind != "drop"],
     )  # fmt: skip
     _refuse_early(points, dataset)
     path = runs.folder(out or Path("timing") / f"{checked.label}-{data.replace(':', '-').replace('/', '-')}")
+    if outdated := runs.outdated(path, points):
+        notes.append(f"{outdated} points in {path} are of another version of netsim: they are measured anew")
+    for note in (*notes, *start.notes(axes)):
+        typer.echo(f"netsim: note: {note}", err=True)
+    places = configurations.absolute_paths({"data": data, "data_dir": data_dir})
+    _describe(path, {**given, **places, "sweep": sweep}, start)
     try:
         with interrupt_on_signals():
             rows = _run(path, points, axes, workers, quiet)
@@ -118,7 +123,7 @@ def timing(
         there = sum(runs.saved(path, point) is not None for point in points)
         typer.echo(f"stopped; {there} of {len(points)} points are saved; the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    _write(path, rows, axes, f"{checked.label} on {data}, {stream} stream, {engine} engine, {epochs} epochs")
+    _write(path, rows, axes, start, f"{net} on {data}")
     if quiet:
         typer.echo(path)
     else:
@@ -129,7 +134,7 @@ def _refuse_early(points, dataset) -> None:
     """Build each kind of trainer once, so that what cannot be is refused before anything is trained."""
     import netsim
     from netsim import configuration as configurations
-    from netsim.events.engines import trainer
+    from netsim.events.engines import check_length, trainer
     from netsim.events.schedule import Schedule
 
     seen = set()
@@ -141,18 +146,43 @@ def _refuse_early(points, dataset) -> None:
             configuration = configurations.build(values)
             if len(seen) == 1:
                 net = netsim.Network(configuration.net, dataset.input_shape, dataset.classes)
-            options = configuration.trainer_options()
-            trainer(net, Schedule.from_toml(point.schedule), point.engine, streams=point.streams, **options)
+                resolved = configurations.resolve(configuration, images=len(dataset.train), facts={}).resolved
+            schedule, options = Schedule.from_toml(point.schedule), configuration.trainer_options()
+            made = trainer(net, schedule, point.engine, streams=point.streams, **options)
+            check_length(schedule, resolved["train"], made.streams or 1)
+
+
+def _describe(path: Path, given: dict, start) -> None:
+    """Write sweep.toml: every option, and the command that repeats the sweep."""
+    from netsim.events import sweep as runs
+
+    text = start.base.to_toml() if given["schedule"] and given["schedule"].endswith(".toml") else None
+    if text is not None:
+        given["schedule"] = str((path / "schedule.toml").absolute())
+    words = ["netsim", "timing", given["net"]]
+    for name, parameter in inspect.signature(timing).parameters.items():
+        value = given[name]
+        if name in ("net", "quiet", "workers") or value == parameter.default:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"--{name.replace('_', '-')}", str(one)]
+    facts = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+        if value is not None and name not in ("quiet", "workers", "out")
+    }
+    facts["schedule"] = start.name
+    runs.describe(path, shlex.join(words), facts, text)
 
 
 def _run(path: Path, points, axes, workers: int | None, quiet: bool) -> list[dict]:
     from netsim.events import sweep as runs
 
     def line(row: dict) -> str:
-        swept = ", ".join(f"{axis.quantity} {row[axis.quantity]:g}" for axis in axes)
+        swept = "".join(f"{axis.quantity} {row[axis.quantity]:g}, " for axis in axes)
         error = row.get("validation_error")
-        what = "" if error is None else f", validation error {100 * error:.1f} %"
-        return f"{swept}, {row['protocol']}, seed {row['seed']}{what}" + (", diverged" if row["diverged"] else "")
+        what = ", diverged" if row["diverged"] else "" if error is None else f", validation error {100 * error:.1f} %"
+        return f"{swept}{row['protocol']}, seed {row['seed']}{what}"
 
     if quiet:
         return runs.run(path, points, workers)
@@ -171,14 +201,30 @@ def _run(path: Path, points, axes, workers: int | None, quiet: bool) -> list[dic
         return runs.run(path, points, workers, done)
 
 
-def _write(path: Path, rows: list[dict], axes, title: str) -> None:
+def _write(path: Path, rows: list[dict], axes, start, what: str) -> None:
     from netsim.errors import RunError
     from netsim.events import plots
     from netsim.events.sweep import table
 
-    across = axes[0].quantity
+    quantities = [axis.quantity for axis in axes]
+    fixed = {"schedule": start.name, **dict(start.fixed)}
+    if "jitter" in (*quantities, *fixed):
+        fixed["distribution"] = start.jitter
     try:
-        (path / "timing.csv").write_text(table(rows))
-        (path / "timing.png").write_bytes(plots.sweep(rows, across, _LABELS[across], title))
+        (path / "timing.csv").write_text(table([{**row, **fixed} for row in rows]))
+        labels, title = [start.label(quantity) for quantity in quantities], _title(rows, start, what)
+        picture = plots.sweep(rows, quantities, labels, title)
+        (path / "timing.png").write_bytes(picture)
     except OSError as error:
         raise RunError(f"cannot write into {str(path)!r}: {error.strerror or error}") from None
+
+
+def _title(rows: list[dict], start, what: str) -> str:
+    """All that the points of a sweep share."""
+    row, seeds = rows[0], len({row["seed"] for row in rows})
+    epochs = "1 epoch" if row["epochs"] == 1 else f"{row['epochs']} epochs"
+    facts = [what, start.text, f"{row['stream']} stream", f"{row['engine']} engine"]
+    facts += [f"{row['streams']} streams"] if row["streams"] else []
+    facts += [f"{epochs} of {row['images']:,} images", f"batches of {row['batch']}", f"step {row['step_size']:g}"]
+    facts += [f"{row['loss']} loss"] if row["loss"] != "hinge" else []
+    return ", ".join([*facts, "1 seed" if seeds == 1 else f"{seeds} seeds"])

@@ -2,27 +2,35 @@
 
 Swept quantities, times in units of the layer delay tau:
 
-jitter : scale of the jitter of every event (the distribution is chosen apart); lag : plasticity lag in presentations;
-tag : time constant of the synaptic tag (0: no tag); p : probability that a unit's feedback arrives; delay : mean of
-exponential fixed delays of units; skew : added to the times of every second population.
+jitter : scale of the jitter of every event, or, where the schedule has jitter of its own, the factor by which that is
+scaled; lag : plasticity lag in presentations; tag : time constant of the synaptic tag (0: no tag); p : probability that
+a unit's feedback arrives; delay : mean of exponential fixed delays of units, or the factor of the schedule's own;
+skew : added to the times of every second population.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from netsim.errors import OptionError, nearest
 from netsim.events.distributions import Distribution
-from netsim.events.schedule import Schedule
+from netsim.events.presets import check_fit, resolve
+from netsim.events.schedule import EVENTS, Schedule
 
 QUANTITIES = ("jitter", "lag", "tag", "p", "delay", "skew")
 
 #: Most values of one sweep, and most points of a grid.
 _MOST = 1000
+
+#: What computes nothing, so that a change there leaves the points of a sweep as they are.
+_BESIDE = ("bench", "cli", "plots.py", "raster.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +51,10 @@ class Axis:
                 raise ValueError
             if ":" in values:
                 start, stop, step = (float(part) for part in values.split(":"))
-                if not step > 0 or not stop >= start or (stop - start) / step > _MOST:
+                if not step > 0 or not stop >= start:
                     raise ValueError
-                count = int((stop - start) / step + 1e-9) + 1
-                numbers = tuple(round(start + n * step, 12) for n in range(count))
+                many = (stop - start) / step + 1e-9
+                numbers = () if many >= _MOST else tuple(round(start + n * step, 12) for n in range(int(many) + 1))
             else:
                 numbers = tuple(float(part) for part in values.split(","))
         except (ValueError, OverflowError):
@@ -54,17 +62,95 @@ class Axis:
                 f"cannot read the sweep {str(text)!r}: it must be like {quantity}=0:2:0.25 (start:stop:step) or "
                 f"{quantity}=0,1,4"
             ) from None
+        if not 1 <= len(numbers) <= _MOST:
+            raise OptionError(f"the sweep {str(text)!r} has more than {_MOST} values: take a longer step")
         return cls(quantity, numbers)
 
 
-def altered(schedule: Schedule, quantity: str, value: float, distribution: str = "normal") -> Schedule:
-    """The schedule with one swept quantity set. Raises OptionError for a value that cannot be."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The schedule that a sweep, or a picture of events, starts from.
+
+    name : of a preset, or of the file that it is from; base : what that says; schedule : with what is fixed beside it
+    fixed : quantity -> value; distribution : of a jitter that the schedule does not have yet; None is normal
+    """
+
+    name: str
+    base: Schedule
+    schedule: Schedule
+    fixed: tuple[tuple[str, float], ...] = ()
+    distribution: str | None = None
+
+    @classmethod
+    def resolve(cls, name: str, distribution: str | None, fixed: Mapping[str, float | None]) -> Start:
+        """A preset or a .toml file, with quantities set where they are not None. Raises what these raise."""
+        given = tuple((quantity, value) for quantity, value in fixed.items() if value is not None)
+        base = schedule = resolve(name)
+        for quantity, value in given:
+            schedule = altered(schedule, quantity, value, distribution)
+        return cls(name, base, schedule, given, distribution)
+
+    @property
+    def text(self) -> str:
+        """One phrase: the schedule, and what was set beside it."""
+        words = [f"{Path(self.name).name} schedule"]
+        for quantity, value in self.fixed:
+            if quantity == "jitter":
+                words.append(
+                    f"{value:g} times its jitter" if self.jitter == "own" else f"{self.jitter} jitter {value:g} τ"
+                )
+            elif quantity == "lag":
+                words.append(f"plasticity lag {value:g}")
+            else:
+                words.append(f"tag {value:g} τ" if value else "no tag")
+        return ", ".join(words)
+
+    @property
+    def jitter(self) -> str:
+        """What a jitter is: a distribution, or the schedule's own."""
+        return "own" if _has_jitter(self.base) else self.distribution or "normal"
+
+    def label(self, quantity: str) -> str:
+        """What stands below an axis of this quantity."""
+        if quantity == "jitter" and self.jitter == "own":
+            return "jitter (times the schedule's own)"
+        if quantity == "delay" and self.base.unit_delay is not None:
+            return "fixed delays of units (times the schedule's own)"
+        return {
+            "jitter": f"{self.jitter} jitter (units of the layer delay τ)",
+            "lag": "plasticity lag (presentations)",
+            "tag": "time constant of the synaptic tag (τ; 0: no tag)",
+            "p": "probability that the feedback arrives",
+            "delay": "mean fixed delay of a unit (τ)",
+            "skew": "skew of every second layer (τ)",
+        }[quantity]
+
+    def notes(self, axes: Sequence[Axis]) -> list[str]:
+        """What a user may not expect of these sweeps: one line each."""
+        swept = {axis.quantity for axis in axes}
+        found = []
+        if "jitter" in swept and self.jitter == "own":
+            found.append(f"{self.name} has a jitter of its own: the sweep scales it, 1 is the schedule as it is")
+        if "delay" in swept and self.base.unit_delay is not None:
+            found.append(f"{self.name} has fixed delays of its own: the sweep scales them, 1 is the schedule as it is")
+        return found
+
+
+def _has_jitter(schedule: Schedule) -> bool:
+    return any(draw is not None and draw.scale > 0 for draw in schedule.jitters)
+
+
+def altered(
+    schedule: Schedule, quantity: str, value: float, distribution: str | None = None, names: Sequence[str] = ()
+) -> Schedule:
+    """The schedule with one swept quantity set.
+
+    distribution : of a jitter that the schedule does not have yet; None is normal. names : of the populations, bottom
+    up. Raises OptionError for a value that cannot be.
+    """
     tau = schedule.layer_delay
     if quantity == "jitter":
-        shape = value * tau if distribution == "wald" and value > 0 else None
-        if distribution == "wald" and value == 0:
-            return schedule.changed(jitter=None)
-        return schedule.changed(jitter=Distribution(distribution, value * tau, shape))
+        return _jittered(schedule, value, distribution)
     if quantity == "lag":
         return schedule.changed(plasticity_lag=value)
     if quantity == "tag":
@@ -72,8 +158,41 @@ def altered(schedule: Schedule, quantity: str, value: float, distribution: str =
     if quantity == "p":
         return schedule.changed(replacement=value)
     if quantity == "delay":
-        return schedule.changed(unit_delay=Distribution("exponential", value * tau))
+        own = schedule.unit_delay
+        return schedule.changed(unit_delay=own.scaled(value) if own else Distribution("exponential", value * tau))
+    if quantity == "skew":
+        own = dict(schedule.skew)
+        return schedule.changed(skew={**own, **{name: own.get(name, 0.0) + value * tau for name in names[1::2]}})
     raise OptionError(f"cannot set {quantity!r}{nearest(quantity, QUANTITIES)}")
+
+
+def _jittered(schedule: Schedule, value: float, distribution: str | None) -> Schedule:
+    if not _has_jitter(schedule):
+        kind, scale = distribution or "normal", value * schedule.layer_delay
+        if kind == "wald" and value == 0:
+            return schedule.changed(jitter=None)
+        return schedule.changed(jitter=Distribution(kind, scale, scale if kind == "wald" and value > 0 else None))
+    if distribution is not None:
+        raise OptionError("the schedule has a jitter of its own, which is scaled: leave out --distribution")
+    scaled = {
+        f"jitter_{event}": None if draw is None else draw.scaled(value)
+        for event, draw in zip(EVENTS, schedule.jitters, strict=True)
+    }
+    return schedule.changed(**scaled)
+
+
+@functools.cache
+def version() -> str:
+    """A digest of all that computes: points of another version are not those of this one."""
+    import netsim
+
+    folder, digest = Path(netsim.__file__).parent, hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        place = file.relative_to(folder)
+        if not {*place.parts} & {*_BESIDE}:
+            digest.update(place.as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:6]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +212,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """A file name for the point: its swept values, protocol, seed and a digest of everything."""
-        import hashlib
-
+        """A file name for the point, in any version: its swept values, protocol, seed and a digest of everything."""
         values = dict(self.configuration)
         text = json.dumps([self.configuration, self.schedule, self.engine, self.streams, self.stream, self.measured])
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -105,7 +222,7 @@ class Point:
 
 def points(
     axes: Sequence[Axis],
-    schedule: Schedule,
+    start: Start,
     configuration: dict[str, object],
     protocols: Sequence[str],
     seeds: Sequence[int],
@@ -114,23 +231,24 @@ def points(
     streams: int | None,
     stream: str,
     measured: int,
-    distribution: str,
     names: Sequence[str],
 ) -> list[Point]:
     """All points of a grid, the last axis fastest; each schedule is checked against the populations ``names``."""
-    if len({axis.quantity for axis in axes}) < len(axes):
-        raise OptionError("a quantity is swept twice")
+    swept = [axis.quantity for axis in axes]
+    for quantity in swept:
+        if swept.count(quantity) > 1:
+            raise OptionError(f"{quantity} is swept twice")
+        if quantity in dict(start.fixed):
+            raise OptionError(f"{quantity} is both fixed and swept: leave out --{quantity}")
     many = len(protocols) * math.prod(len(axis.values) for axis in axes)
     if many > _MOST or len(seeds[: _MOST + 1]) * many > _MOST:  # a range may be longer than len() can say
         raise OptionError(f"the sweep has more than {_MOST} points: fewer values, protocols or seeds")
+    check_fit(start.name, names)
     result = []
     for values in _values(axes):
-        here = schedule
+        here = start.schedule
         for quantity, value in values:
-            if quantity == "skew":
-                here = here.changed(skew={name: value * here.layer_delay for name in names[1::2]})
-            else:
-                here = altered(here, quantity, value, distribution)
+            here = altered(here, quantity, value, start.distribution, names)
         here.nominal(names)
         text = here.to_toml()
         for protocol, seed in itertools.product(protocols, seeds):

@@ -1,4 +1,4 @@
-"""Pictures of timing sweeps and of single presentations. Rows or event logs in, PNG bytes out.
+"""Pictures of timing sweeps. Rows in, PNG bytes out.
 
 The same rows give the same bytes: no date, no settings of the user's matplotlib.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,151 +18,226 @@ import numpy as np
 from netsim.plots import COLORS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LINES = ("-", "--", ":", "-.")
-_EVENTS = (("feedforward", "tab:blue"), ("feedback", "tab:red"), ("plasticity", "tab:green"))
+_STYLES = ("-", "--", ":", "-.")
 
-#: Units of a layer that a raster shows at most, evenly chosen.
-_ROWS = 60
+#: Columns of panels side by side; more values of a second quantity go below.
+_BESIDE = 5
 
 
 @contextlib.contextmanager
-def _defaults() -> Iterator[None]:
+def defaults() -> Iterator[None]:
+    """matplotlib's own settings, whatever the user's are."""
     from matplotlib import style
 
     with style.context("default"):
         yield
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, without a date."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120, metadata={"Software": None})
     return content.getvalue()
 
 
-def _layers(rows: Sequence[dict], prefix: str) -> list[str]:
-    names = dict.fromkeys(name for row in rows for name in row if name.startswith(f"{prefix}."))
-    return [name.partition(".")[2] for name in names]
+def wrapped(text: str, width: int) -> str:
+    """A title in lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
-def _means(rows: Sequence[dict], across: str, value: str) -> tuple[list[float], list[float]]:
-    """Values of ``across``, ascending, and the mean of ``value`` over the rows that share it."""
+@dataclass(frozen=True)
+class _Sweep:
+    """What all panels share: the quantity across, its label and range, and how layers and protocols are drawn."""
+
+    across: str
+    label: str
+    span: tuple[float, float]
+    layers: Mapping[str, tuple]
+    protocols: Mapping[str, str]
+    seeds: int
+
+
+def sweep(rows: Sequence[dict], quantities: Sequence[str], labels: Sequence[str], title: str = "") -> bytes:
+    """PNG of a sweep.
+
+    Four panels across the first quantity: cosine of each layer's update with the in-phase update (before training:
+    thin), share of out-of-phase reads (logarithmic, with a place for 0), validation error, correlation of W and R.
+    Layers by color, protocols by line style. Lines are means over the seeds, bands reach from the lowest to the
+    highest. Runs whose loss was no longer finite are crosses, and in no mean. Every combination of values of the
+    other quantities has panels of its own.
+
+    rows : as `netsim.events.measure.run` returns them; labels : of the quantities.
+    """
+    with defaults():
+        return png(_figure(rows, quantities, labels, title))
+
+
+def _figure(rows: Sequence[dict], quantities: Sequence[str], labels: Sequence[str], title: str) -> Figure:
+    from matplotlib.figure import Figure
+
+    others = quantities[1:]
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[quantity] for quantity in others), []).append(row)
+    shared = _shared(rows, quantities[:1], labels)
+    if len(groups) == 1:
+        figure = Figure(figsize=(11, 8.8), layout="constrained")
+        columns = [figure.subplots(2, 2).ravel()]
+    else:
+        wide, high = min(len(groups), _BESIDE), math.ceil(len(groups) / _BESIDE)
+        figure = Figure(figsize=(max(4.4 * wide, 9), 13.5 * high), layout="constrained")
+        panels = figure.subplots(4 * high, wide, squeeze=False)
+        places = [(block, column) for block in range(high) for column in range(wide)]
+        columns = [panels[4 * block : 4 * block + 4, column] for block, column in places]
+        for unused in columns[len(groups) :]:
+            for axes in unused:
+                axes.remove()
+    for (values, group), column in zip(groups.items(), columns, strict=False):
+        _column(column, group, shared)
+        if others:
+            column[0].set_title("\n".join(f"{label}: {v:g}" for label, v in zip(labels[1:], values, strict=True)))
+    _share_ranges(columns[: len(groups)])
+    figure.suptitle(wrapped(title, round(10.5 * figure.get_figwidth())))
+    handles = _handles(rows, shared)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize="small")
+    return figure
+
+
+def _shared(rows: Sequence[dict], quantities: Sequence[str], labels: Sequence[str]) -> _Sweep:
+    from matplotlib import colormaps
+
+    across = quantities[0] if quantities else ""
+    values = [row[across] for row in rows] if across else [0.0]
+    room = 0.05 * (max(values) - min(values)) or 0.5
+    names = dict.fromkeys(name.partition(".")[2] for row in rows for name in row if name.startswith("cosine_start."))
+    colors = colormaps["viridis"](np.linspace(0, 0.9, max(len(names), 1)))
+    protocols = list(dict.fromkeys(row["protocol"] for row in rows))
+    return _Sweep(
+        across,
+        labels[0] if labels else "",
+        (min(values) - room, max(values) + room),
+        dict(zip(names, map(tuple, colors), strict=False)),
+        {protocol: _STYLES[number % len(_STYLES)] for number, protocol in enumerate(protocols)},
+        len({row["seed"] for row in rows}),
+    )
+
+
+def _column(panels: Sequence[Axes], rows: Sequence[dict], shared: _Sweep) -> None:
+    cosines, shares, errors, alignment = panels
+    for protocol, style in shared.protocols.items():
+        own = [row for row in rows if row["protocol"] == protocol]
+        for layer, color in shared.layers.items():
+            _line(cosines, own, shared, f"cosine.{layer}", color, style)
+            _line(cosines, own, shared, f"cosine_start.{layer}", color, style, width=0.7)
+            _line(alignment, own, shared, f"alignment.{layer}", color, style)
+        color = COLORS.get(protocol, "black")
+        _line(errors, own, shared, "validation_error", color, style, factor=100.0)
+        _crosses(errors, own, shared, color, list(shared.protocols).index(protocol))
+    _line(shares, rows, shared, "out_of_phase", "black", "-")
+    for layer, color in shared.layers.items():
+        _line(shares, rows, shared, f"out_of_phase.{layer}", color, "-")
+    for axes, name in (
+        (cosines, "cosine of the update with the in-phase one\n(thick: after training, thin: before)"),
+        (shares, "share of out-of-phase reads\n(black: all, colors: of plasticity)"),
+        (errors, "validation error (%)"),
+        (alignment, "correlation of W and R after training"),
+    ):
+        axes.set_xlabel(shared.label)
+        axes.set_ylabel(name)
+        axes.set_xlim(*shared.span)
+        axes.grid(alpha=0.3)
+        if not shared.across:
+            axes.set_xticks([])
+        if not axes.lines and not axes.texts:
+            text = "nothing to show:\nno loss is finite, or no update differs from 0"
+            axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="gray")
+
+
+def _line(
+    axes: Axes, rows: Sequence[dict], shared: _Sweep, column: str, color, style: str, width=1.8, factor=1.0
+) -> None:
+    """The mean of a column over the rows that share a place, and a band from the lowest to the highest."""
     found: dict[float, list[float]] = {}
     for row in rows:
-        number = row.get(value)
-        if number is not None and not math.isnan(number):
-            found.setdefault(row[across], []).append(number)
+        number = row.get(column)
+        if number is not None and math.isfinite(number):
+            found.setdefault(row[shared.across] if shared.across else 0.0, []).append(factor * number)
     places = sorted(found)
-    return places, [float(np.mean(found[place])) for place in places]
+    if not places:
+        return
+    values = [found[place] for place in places]
+    means = [float(np.mean(each)) for each in values]
+    axes.plot(places, means, style, color=color, linewidth=width, marker="o", markersize=2.5 + width, zorder=3)
+    if any(len(each) > 1 for each in values):
+        low, high = [min(each) for each in values], [max(each) for each in values]
+        if len(places) > 1:
+            axes.fill_between(places, low, high, color=color, alpha=0.13, linewidth=0)
+        else:
+            axes.vlines(places, low, high, color=color, alpha=0.4)
 
 
-def sweep(rows: Sequence[dict], across: str, label: str, title: str = "") -> bytes:
-    """PNG of a sweep across one quantity, means over everything else but the protocol.
-
-    Above: cosine of each layer's update with the in-phase update (before training: thin), share of out-of-phase
-    reads. Below: validation error, correlation of W and R. Lines: layers by color, protocols by line style (in the
-    panels without layers by the paper's colors).
-    """
-    with _defaults():
-        return _png(_sweep_figure(rows, across, label, title))
-
-
-def _sweep_figure(rows: Sequence[dict], across: str, label: str, title: str) -> Figure:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    figure.suptitle(title)
-    ((cosines, shares), (errors, alignment)) = figure.subplots(2, 2)
-    protocols = list(dict.fromkeys(row["protocol"] for row in rows))
-    layers = _layers(rows, "cosine_start")
-    colors = dict(zip(layers, colormaps["viridis"](np.linspace(0, 0.9, max(len(layers), 1))), strict=True))
-    for number, protocol in enumerate(protocols):
-        own, line = [row for row in rows if row["protocol"] == protocol], _LINES[number % len(_LINES)]
-        for layer in layers:
-            name = f"{layer}, {protocol}" if len(protocols) > 1 else layer
-            for axes, column, width, text in (
-                (cosines, f"cosine.{layer}", 1.8, name),
-                (cosines, f"cosine_start.{layer}", 0.7, None),
-                (alignment, f"alignment.{layer}", 1.8, name),
-            ):
-                x, y = _means(own, across, column)
-                axes.plot(x, y, line, color=colors[layer], linewidth=width, marker=".", label=text)
-        color = COLORS.get(protocol, "black")
-        x, y = _means(own, across, "validation_error")
-        errors.plot(x, [100 * value for value in y], line, color=color, marker="o", label=protocol)
-    x, y = _means(rows, across, "out_of_phase")
-    shares.plot(x, y, color="black", marker="o", label="all reads")
-    for layer in _layers(rows, "out_of_phase"):
-        x, y = _means(rows, across, f"out_of_phase.{layer}")
-        shares.plot(x, y, color=colors.get(layer, "gray"), marker=".", label=f"plasticity of {layer}")
-    for axes, name, span in (
-        (
-            cosines,
-            "cosine of the update with the in-phase update\n(thick: after training, thin: before)",
-            (-1.05, 1.05),
-        ),
-        (shares, "share of out-of-phase reads", (-0.03, 1.03)),
-        (errors, "validation error (%)", (0, None)),
-        (alignment, "correlation of W and R after training", (-0.35, 1.05)),
-    ):
-        axes.set_xlabel(label)
-        axes.set_ylabel(name)
-        axes.set_ylim(*span)
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="x-small")
-    return figure
+def _crosses(axes: Axes, rows: Sequence[dict], shared: _Sweep, color, number: int) -> None:
+    """A cross near the upper edge where runs have diverged; how many, where not all have."""
+    places = sorted({row[shared.across] if shared.across else 0.0 for row in rows})
+    for place in places:
+        here = [row["diverged"] for row in rows if not shared.across or row[shared.across] == place]
+        if any(here):
+            height = 0.96 - 0.05 * number
+            axes.plot(
+                [place], [height], "x", color=color, markersize=7, markeredgewidth=2,
+                transform=axes.get_xaxis_transform(), zorder=4,
+            )  # fmt: skip
+            if not all(here):
+                text = f" {sum(here)}/{len(here)}"
+                axes.text(place, height, text, color=color, transform=axes.get_xaxis_transform(), va="center",
+                          fontsize="x-small")  # fmt: skip
 
 
-def raster(entries: Sequence[dict], unit: str, start: float, end: float, title: str = "") -> bytes:
-    """PNG of one presentation: who has its events when, layer by layer; open circles are reads out of phase.
+def _share_ranges(columns: Sequence[Sequence[Axes]]) -> None:
+    """The same vertical ranges in all columns, with room for the markers."""
+    for row, panels in enumerate(zip(*columns, strict=True)):
+        values = np.concatenate([[0.0], *(line.get_ydata() for axes in panels for line in _data_lines(axes))])
+        for axes in panels:
+            if row == 0:
+                axes.set_ylim(-1.07, 1.07)
+            elif row == 1:
+                _logarithmic(axes, values)
+            elif row == 2:
+                axes.set_ylim(-4, max(1.25 * values.max(), 10))
+            else:
+                axes.set_ylim(min(-0.1, values.min() - 0.07), 1.07)
 
-    entries : as `EventTrainer.event_log` gives them, of one presentation, bottom up; start, end : of the presentation.
-    """
-    with _defaults():
-        return _png(_raster_figure(entries, unit, start, end, title))
+
+def _data_lines(axes: Axes):
+    return [line for line in axes.lines if line.get_transform() == axes.transData]
 
 
-def _raster_figure(entries: Sequence[dict], unit: str, start: float, end: float, title: str) -> Figure:
-    from matplotlib.figure import Figure
+def _logarithmic(axes: Axes, values: np.ndarray) -> None:
+    """Shares from the decade of the smallest one up to 1, and below them 0."""
+    from matplotlib.ticker import NullLocator
+
+    positive = values[values > 0]
+    lowest = math.floor(math.log10(positive.min())) if positive.size else -3
+    lowest = max(min(lowest, -1), -9)
+    axes.set_yscale("symlog", linthresh=10.0**lowest, linscale=0.5)
+    axes.yaxis.set_minor_locator(NullLocator())
+    exponents = range(lowest, 1)
+    axes.set_yticks([0.0, *(10.0**n for n in exponents)], ["0", *(f"$10^{{{n}}}$" if n else "1" for n in exponents)])
+    axes.set_ylim(-0.3 * 10.0**lowest, 1.7)
+
+
+def _handles(rows: Sequence[dict], shared: _Sweep) -> list:
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    layers = list(dict.fromkeys(entry["layer"] for entry in entries))
-    figure = Figure(figsize=(11, 1.2 + 1.25 * len(layers)), layout="constrained")
-    figure.suptitle(title)
-    stack = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, layer in zip(stack[::-1], layers, strict=True):
-        own = [entry for entry in entries if entry["layer"] == layer]
-        row_of = _rows(max(int(entry["units"].max(initial=0)) for entry in own) + 1)
-        for entry in own:
-            _scatter(axes, entry, row_of, start)
-        axes.set_ylabel(layer, rotation=0, ha="right", va="center")
-        axes.set_yticks([])
-        for edge in (0.0, end - start):
-            axes.axvline(edge, color="gray", linewidth=0.8)
-    stack[-1].set_xlabel(f"time since the presentation began ({unit})")
-    handles = [Line2D([], [], color=color, marker="o", linestyle="", label=name) for name, color in _EVENTS]
-    handles.append(
-        Line2D([], [], color="gray", marker="o", mfc="none", linestyle="", label="half or more out of phase")
-    )
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
-    return figure
-
-
-def _rows(units: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Row of each unit in the picture, -1 for those left out."""
-    chosen = np.unique(np.linspace(0, units - 1, min(units, _ROWS)).astype(int))
-    rows = np.full(units, -1)
-    rows[chosen] = np.arange(chosen.size)
-    return lambda which: rows[which]
-
-
-def _scatter(axes, entry: dict, row_of: Callable[[np.ndarray], np.ndarray], start: float) -> None:
-    rows = row_of(entry["units"])
-    color = _EVENTS[entry["kind"]][1]
-    seen = rows >= 0
-    for share, face in ((entry["in_phase"] > 0.5, color), (entry["in_phase"] <= 0.5, "none")):
-        which = seen & share
-        axes.scatter(entry["times"][which] - start, rows[which], s=9, edgecolors=color, facecolors=face, linewidths=0.7)
+    handles: list = [Line2D([], [], color=color, linewidth=3, label=layer) for layer, color in shared.layers.items()]
+    for protocol, style in shared.protocols.items():
+        handles.append(Line2D([], [], color=COLORS.get(protocol, "black"), linestyle=style, label=protocol))
+    if shared.seeds > 1:
+        handles.append(Patch(color="gray", alpha=0.25, label=f"lowest to highest of {shared.seeds} seeds"))
+    if any(row["diverged"] for row in rows):
+        handles.append(Line2D([], [], color="gray", marker="x", linestyle="", markeredgewidth=2, label="diverged"))
+    return handles

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from netsim.errors import RunError
 from netsim.events import measure
-from netsim.events.grid import Point, with_threads
+from netsim.events.grid import Point, version, with_threads
 from netsim.kernels.workers import available
 from netsim.processes import run_tasks
 
@@ -25,15 +25,25 @@ def folder(path: Path) -> Path:
 
 
 def saved(path: Path, point: Point) -> dict | None:
-    """The row of a point that is done, or None."""
+    """The row of a point that is done, by this version of netsim, or None."""
     try:
-        return json.loads((path / "points" / f"{point.name}.json").read_text())
+        return json.loads(_file(path, point).read_text())
     except (OSError, ValueError):
         return None
 
 
+def outdated(path: Path, points: Sequence[Point]) -> int:
+    """How many of the points are done by another version only."""
+    there = {file.stem.rpartition("-")[0] for file in (path / "points").glob("*.json")}
+    return sum(point.name in there and not _file(path, point).exists() for point in points)
+
+
+def _file(path: Path, point: Point) -> Path:
+    return path / "points" / f"{point.name}-{version()}.json"
+
+
 def _save(path: Path, point: Point, row: dict) -> None:
-    target = path / "points" / f"{point.name}.json"
+    target = _file(path, point)
     partial = target.with_suffix(".partial")
     try:
         partial.write_text(json.dumps(row, indent=1))
@@ -72,6 +82,24 @@ def run(
         for number, point in enumerate(waiting):
             measured(number, measure.run(point))
     return [rows[point.name] for point in points]
+
+
+def describe(path: Path, command: str, facts: dict[str, object], schedule: str | None) -> None:
+    """Write what a sweep is into its folder: sweep.toml, and schedule.toml where the schedule is from a file.
+
+    command : what repeats the sweep; facts : plain values; schedule : the text of the file, or None.
+    """
+    import tomli_w
+
+    from netsim.configuration import versions
+
+    content = {"command": command, **facts, "versions": {**versions(), "sources": version()}}
+    try:
+        (path / "sweep.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+        if schedule is not None:
+            (path / "schedule.toml").write_text(schedule, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write into {str(path)!r}: {error.strerror or error}") from None
 
 
 def table(rows: Sequence[dict]) -> str:

@@ -130,7 +130,7 @@ def _no_work() -> Iterator[None]:
     import netsim.cli.timing
     import netsim.data
     import netsim.data.picture
-    import netsim.events.plots
+    import netsim.events.raster
     import netsim.plots
 
     def refuse(*_: object, **__: object) -> None:
@@ -141,9 +141,9 @@ def _no_work() -> Iterator[None]:
 
     picture = mock.Mock(savefig=nothing)
     left_out = [
-        (netsim.cli.timing, {"_run": lambda *_: [], "_write": nothing}),
-        (netsim.cli.events, {"_play": lambda *_: ([], (0.0, 1.0))}),
-        (netsim.events.plots, {"raster": lambda *_: b""}),
+        (netsim.cli.timing, {"_run": lambda *_: [], "_write": nothing, "_describe": nothing}),
+        (netsim.cli.events, {"_play": lambda *_: ([], [0.0, 1.0])}),
+        (netsim.events.raster, {"raster": lambda *_: b""}),
         (netsim.cli.bench, dict.fromkeys(("_layers", "_compare", "_sweep", "_table"), lambda *_: ({}, nothing))),
         (netsim.cli.circuit_layered, {"layered": nothing}),
         (netsim.cli.circuit_motifs, dict.fromkeys(("threshold", "output_error", "comparator", "calibrate"), nothing)),

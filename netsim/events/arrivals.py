@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.events.runs import dot_runs
-from netsim.events.state import CODES, MU, ONE, SIGN, SLOPE, SOFTMAX, TAGGED, ZERO
+from netsim.events.state import CODES, MU, ONE, REACH, SIGN, SLOPE, SOFTMAX, TAGGED, ZERO
 from netsim.events.wiring import CONV, FULL, IMAGE, OUTPUT, POOL, SUM, UNTIED
 from netsim.kernels.jit import pasted
-
-#: Exponents of tag factors stay within this, so that float32 holds them.
-_REACH = 60.0
 
 
 @pasted
@@ -189,7 +186,7 @@ def carry(w, s, p, arrival, slot, presentation, units, first, last, out):
         factor = one
         if tagged:
             exponent = (s.time[out + n - first] - s.tag_start[slot, p]) / s.tag_decay[0]
-            factor = one * np.exp(min(max(exponent, -_REACH), _REACH))
+            factor = one * np.exp(min(max(exponent, -REACH), REACH))
         put(w, s, p, unit, value, slot if tagged else -1, factor)
 
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from netsim.events.runs import add_runs
-from netsim.events.state import FEEDBACK_RATE, ONLINE, RATE, SIGN, SYMMETRIC, TAGGED, ZERO
+from netsim.events.state import FEEDBACK_RATE, ONLINE, RATE, REACH, SIGN, SYMMETRIC, TAGGED, ZERO
 from netsim.events.wiring import CONV, FULL, OUTPUT, UNTIED
 from netsim.kernels.jit import pasted
-
-_REACH = 60.0
 
 
 @pasted
@@ -29,7 +27,7 @@ def note(w, weights, s, q, slot, units, times, first, last):
         unit = units[n]
         value = s.constants[SIGN] * s.r[begin + unit]
         if s.flags[TAGGED]:
-            fading = np.exp(min(max((start - times[n]) / s.tag_decay[0], -_REACH), _REACH))
+            fading = np.exp(min(max((start - times[n]) / s.tag_decay[0], -REACH), REACH))
             value = s.constants[ZERO] + value * fading
         s.post[begin + unit] = value
         s.pending[begin + number] = unit

@@ -14,6 +14,8 @@ ZERO, ONE, SLOPE, MU, RATE, FEEDBACK_RATE, SIGN = range(7)
 SOFTMAX, ONLINE, SYMMETRIC, TAGGED, LOGGED = range(5)
 #: Codes of what a unit carries are counted modulo this.
 CODES = 256
+#: Exponents of the factors of tags stay within this, so that float32 holds them.
+REACH = 60.0
 #: What a read can find, seen from the presentation that is meant: something of an earlier one (or rest), x or the
 #: signal of this one, something of a later one.
 STALE, X, SIGNAL, NEXT = range(4)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ from unittest import mock
 
 import pytest
 import small_runs
-from test_processes import SIGNALS, is_alive, until
+from test_processes import is_alive, until
 
 import netsim
 from netsim import cli
@@ -127,11 +128,13 @@ def test_workers_change_nothing(data, tmp_path):
     assert found[0] == found[1]
 
 
-@SIGNALS
-def test_a_sweep_that_was_interrupted_says_so_ends_its_workers_and_goes_on(data, tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGTERM, 1)], ids=["2", "15", "15 alone"]
+)
+def test_a_sweep_that_was_interrupted_says_so_ends_its_workers_and_goes_on(data, tmp_path, number, workers):
     arguments = [
         "timing", NET, "--data", data, "--batch", "12", "--validation", "10", "--measured", "16", "--drop", "off",
-        "--sweep", "jitter=0,0.4,0.8", "--workers", "2", "--quiet",
+        "--sweep", "jitter=0.3,0.4,0.8", "--workers", str(workers), "--quiet",
     ]  # fmt: skip
     cut, command = tmp_path / "cut", [*small_runs.COMMAND, *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -139,12 +142,12 @@ def test_a_sweep_that_was_interrupted_says_so_ends_its_workers_and_goes_on(data,
         [*command, "--epochs", "30", "--out", str(cut)], stderr=subprocess.PIPE, text=True, env=environment
     )
     assert until(lambda: list((cut / "points").glob("*.json")))
-    workers = [child for child in children(started.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
-    assert len(workers) == 2
+    each = [child for child in children(started.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    assert len(each) == (workers if workers > 1 else 0)
     started.send_signal(number)
     _, said = started.communicate(timeout=60)
     there = len(list((cut / "points").glob("*.json")))
-    assert started.returncode == 130 and not any(map(is_alive, workers))
+    assert started.returncode == 130 and not any(map(is_alive, each))
     assert said == f"stopped; {there} of 3 points are saved; the same command goes on\n" and there < 3
     assert not (cut / "timing.csv").exists()
 

@@ -92,8 +92,8 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
         sizes = [len(turn) for turn in self._turns(images)]
         return list(zip(np.cumsum([0, *sizes[:-1]]).tolist(), sizes, strict=True))
 
-    def count(self, images: int) -> None:
-        super().count(images)
+    def move_on(self, images: int) -> None:
+        """The streams have seen a batch of so many images."""
         self._shown += 0 if self._reads.locked else len(self.turns(images))
 
     def finish(self) -> None:

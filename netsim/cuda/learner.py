@@ -76,7 +76,8 @@ class CudaLearner:
         with within_memory("the increments of this net"):
             self._step(last - first)()
         self._pending.append((first, last))
-        self.trainer.count(last - first)
+        self.trainer.move_on(last - first)
+        self.trainer.batch += 1
         return []
 
     def _step(self, images: int) -> Callable[[], None]:

@@ -126,9 +126,8 @@ class CudaTrainer(Trainer):
     def finish(self) -> None:
         """All turns of a batch are over; its increments are whole."""
 
-    def count(self, images: int) -> None:
-        """A batch of so many images was learned."""
-        self.batch += 1
+    def move_on(self, images: int) -> None:
+        """A batch of so many images was presented."""
 
     # -------------------------------------------------------------------------------- as on the CPU, from the host
     def _arrive(self, images, labels) -> tuple[np.ndarray, np.ndarray, Draw]:
@@ -152,6 +151,7 @@ class CudaTrainer(Trainer):
             here = replace(draw, before=first)
             self.present(number, here, losses, wrong, upload(np.array([first], np.int64)))
         self.finish()
+        self.move_on(len(images))
         return result(fetch(losses), fetch(wrong))
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
@@ -169,7 +169,7 @@ class CudaTrainer(Trainer):
         seen = self._present_all(images, labels)
         self.update(len(labels))
         self.device_net.give()
-        self.count(len(labels))
+        self.batch += 1
         return seen
 
     def signals(self, images, labels) -> dict[str, np.ndarray]:

@@ -110,8 +110,6 @@ def _compared(point: Point, prepared, schedule, stream, what: str) -> dict[str, 
         same = events.order(len(labels)) if hasattr(events, "order") else np.arange(len(labels))
         with np.errstate(all="ignore"):
             _add(events.increments(images, labels)[0], found if number >= before else {})
-            if hasattr(events, "count"):  # on a GPU the streams move on when a batch is counted
-                events.count(len(labels))
             if number >= before:
                 _add(plain.increments(images[same], labels[same])[0], meant)
     row: dict[str, object] = {}

@@ -17,7 +17,7 @@ import numpy as np
 from netsim.errors import OptionError
 from netsim.events.draws import add_equally, uniforms
 from netsim.events.schedule import Schedule
-from netsim.events.times import PLASTICITY, REPLACED, Layout
+from netsim.events.times import PLASTICITY, REPLACED, REPLACEMENT, Layout
 from netsim.kernels.chance import key
 
 #: Times of each kind of event.
@@ -123,7 +123,7 @@ class PhaseTable:
         if schedule.plasticity_follows:
             c = c + b - nominal.feedback[place]
         if schedule.replacement < 1.0 and self.layout.kinds[place] in REPLACED:
-            b = np.where(in_any_order(key(place, 8)) < round(schedule.replacement * DRAWS), b, np.inf)
+            b = np.where(in_any_order(key(place, REPLACEMENT)) < round(schedule.replacement * DRAWS), b, np.inf)
         return a, b, c
 
     def _found(self, place: int, at: np.ndarray) -> np.ndarray:

@@ -72,6 +72,21 @@ def test_swept_quantities_are_in_units_of_tau():
     )  # fmt: skip
 
 
+def test_the_sign_that_units_carry_matters_out_of_phase_alone(data, tmp_path, capsys):
+    arguments = ["--sweep", "jitter=0,1"]
+    for sign in ("plus", "minus"):
+        assert sweep(data, tmp_path / sign, *arguments, "--sign", sign) == 0
+    plus, minus = rows(tmp_path / "plus"), rows(tmp_path / "minus")
+    assert [row["sign"] for row in minus] == ["minus", "minus"]
+    assert minus[0]["train_loss"] == plus[0]["train_loss"] and minus[0]["cosine.full1"] == plus[0]["cosine.full1"]
+    assert float(minus[1]["cosine_start.full1"]) != float(plus[1]["cosine_start.full1"])
+    with open(tmp_path / "minus" / "sweep.toml", "rb") as file:
+        assert "--sign minus" in tomllib.load(file)["command"]
+    capsys.readouterr()
+    assert sweep(data, tmp_path / "none", "--sign", "mins") == 2
+    assert "unknown sign 'mins' of a schedule (did you mean 'minus'" in capsys.readouterr().err
+
+
 def test_what_a_schedule_has_of_its_own_is_scaled():
     base = preset("guerguiev2017")
     half, none = altered(base, "jitter", 0.5), altered(base, "jitter", 0.0)

@@ -48,6 +48,14 @@ def timing(
     ] = None,
     lag: Annotated[float | None, _option("--lag", "Q", "A fixed plasticity lag, in presentations.")] = None,
     tag: Annotated[float | None, _option("--tag", "TAU", "A synaptic tag with this time constant, in τ.")] = None,
+    sign: Annotated[
+        str | None,
+        _option(
+            "--sign",
+            "S",
+            "plus: units carry minus the derivative, and add (the paper); minus: the derivative, subtract.",
+        ),
+    ] = None,
     engine: Annotated[str, _option("--engine", "E", "exact (default) or batched.")] = "exact",
     streams: Annotated[int | None, _option("--streams", "N", "Presentations that go on side by side: 4.")] = None,
     protocols: Annotated[str, _option("--protocols", "P,P", "urfb (default), frfb, bp.")] = "urfb",
@@ -83,7 +91,8 @@ def timing(
     from netsim.events.streams import Stream
     from netsim.processes import INTERRUPTED, interrupt_on_signals
 
-    start = grid.Start.resolve(schedule or "nominal", distribution, {"jitter": jitter, "lag": lag, "tag": tag})
+    fixed = {"jitter": jitter, "lag": lag, "tag": tag}
+    start = grid.Start.resolve(schedule or "nominal", distribution, fixed, sign)
     if sweep is None:
         sweep = ["jitter=0:1:0.25"] if schedule is None and jitter is None else []
     axes = [grid.Axis.parse(text) for text in sweep]

@@ -82,10 +82,13 @@ class Start:
     distribution: str | None = None
 
     @classmethod
-    def resolve(cls, name: str, distribution: str | None, fixed: Mapping[str, float | None]) -> Start:
-        """A preset or a .toml file, with quantities set where they are not None. Raises what these raise."""
+    def resolve(
+        cls, name: str, distribution: str | None, fixed: Mapping[str, float | None], sign: str | None = None
+    ) -> Start:
+        """A preset or a .toml file, with quantities and sign set where they are not None. Raises what these raise."""
         given = tuple((quantity, value) for quantity, value in fixed.items() if value is not None)
-        base = schedule = resolve(name)
+        base = resolve(name) if sign is None else resolve(name).changed(sign=sign)
+        schedule = base
         for quantity, value in given:
             schedule = altered(schedule, quantity, value, distribution)
         return cls(name, base, schedule, given, distribution)
@@ -103,6 +106,8 @@ class Start:
                 words.append(f"plasticity lag {value:g}")
             else:
                 words.append(f"tag {value:g} τ" if value else "no tag")
+        if self.schedule.sign != "plus":
+            words.append(f"{self.schedule.sign} sign")
         return ", ".join(words)
 
     @property

@@ -42,7 +42,8 @@ def run(point: Point) -> dict[str, object]:
     stream = Stream.parse(point.stream).of(split)
     row: dict[str, object] = {
         **dict(point.swept), "protocol": configuration.protocol, "seed": configuration.seed, "stream": str(stream),
-        "engine": point.engine, "epochs": configuration.epochs, "images": len(split), "batch": configuration.batch,
+        "sign": schedule.sign, "engine": point.engine, "epochs": configuration.epochs, "images": len(split),
+        "batch": configuration.batch,
         "streams": learner.streams, "step_size": configuration.step_size, "loss": configuration.loss,
         "drop": configuration.drop, "measured": point.measured,
     }  # fmt: skip

@@ -52,6 +52,8 @@ OPTIONS = (
 )
 
 #: Of layers that every tile is the best for, among them.
+SCHEDULED = "conv 3 2x2; conv 3 2x2; sum; drop .4; maxpool 3; untied 5 2x2; full 9; drop .3; output"
+
 NETS = (
     "conv 8 5x5; maxpool 3; drop .5; conv 40 3x3; conv 40 3x3; sum; untied 5 3x3; full 9; output",
     "conv 200 1x1; conv 70 3x3; maxpool 3, stride 6; full 300; output",
@@ -61,9 +63,11 @@ NETS = (
 
 def launch_all() -> None:
     import netsim
+    from netsim.cuda.batched import CudaBatchedTrainer
     from netsim.cuda.learner import CudaLearner
     from netsim.cuda.trainer import CudaTrainer
     from netsim.data.dataset import Split
+    from netsim.events import Distribution, Schedule
 
     for net in NETS:
         for options in OPTIONS:
@@ -72,6 +76,9 @@ def launch_all() -> None:
                 trainer = CudaTrainer(network, **options)
                 images = np.zeros((200, 12, 12, 3), np.float32)
                 trainer.step(images, np.zeros(200, int))
+    for schedule in (Schedule().changed(jitter=Distribution("normal", 0.6)), Schedule(replacement=0.6, sign="minus")):
+        late = CudaBatchedTrainer(netsim.Network(SCHEDULED, (12, 12, 3), 10), schedule, streams=80)
+        late.step(images, np.zeros(200, int))
     for dtype in (np.uint8, np.float32):
         learner = CudaLearner(trainer, Split(images[:4].astype(dtype), np.zeros(4, int)), 2)
         learner.begin_epoch(np.arange(4))
@@ -108,9 +115,9 @@ def compiled(ptxas: str | None):
 
 def declared() -> set[tuple[str, str]]:
     """(module, name) of every kernel of the package, but for the tiles, which are made as they are needed."""
-    from netsim.cuda import components, pools, products, units
+    from netsim.cuda import components, mixing, pools, products, units
 
-    modules = (components, pools, products, units)
+    modules = (components, mixing, pools, products, units)
     return {(m.__name__, name) for m in modules for name, k in vars(m).items() if isinstance(k, jit.Kernel)}
 
 

@@ -1,4 +1,4 @@
-"""The phase-locked engine on a GPU: numba-cuda kernels for everything that `netsim train` does.
+"""The engines on a GPU, phase-locked and batched: numba-cuda kernels for everything that `netsim train` does.
 
     trainer = netsim.cuda.trainer.CudaTrainer(net, protocol="urfb")        # as netsim.Trainer
     learner = netsim.cuda.learner.CudaLearner(trainer, split, batch=500)   # epochs over data that stay there
@@ -17,6 +17,9 @@ layers       the kinds of layers: feedforward, hebbian, feedback, as in `netsim.
 network      a net on the device: weights, units, the phases
 trainer      `CudaTrainer`: the step, in the paper's order
 learner      `CudaLearner`: epochs; the host sends an order and reads losses
+components   kernels of imperfect circuits: gates and errors, the scalar bodies of the CPU; imperfection: per layer
+mixing       kernels of the batched event engine: the phase that each unit shows to a read; drawn: what a layer drew
+batched      `CudaBatchedTrainer`: one presentation under a schedule
 ===========  ==========================================================================================
 
 What was decided, and why:

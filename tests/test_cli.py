@@ -44,6 +44,12 @@ def refused(capsys):
     return refuse
 
 
+def test_python_with_the_package_runs_the_command():
+    command = [sys.executable, "-m", "netsim", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"netsim {netsim.__version__}\n", "")
+
+
 def test_help_names_every_command_and_imports_nothing_heavy():
     code = """
 import sys

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from netsim import architectures, direct, geometry, notation
+from netsim import architectures, geometry, notation
 from netsim.arrays import check_images, check_weights
 from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest, shown
 from netsim.kernels.workers import Workers
-from netsim.layers import Full, Layer, PoolRules, Weighted, make_layer
+from netsim.layers import Full, Layer, PoolRules, Weighted, direct_way, make_layer
 from netsim.values import check_number, check_seed
 from netsim.workspace import Workspace, chunk_size
 
@@ -127,7 +127,7 @@ class Network:
         """
         for number, layer in enumerate(self.layers[:-1]):
             if isinstance(layer, Weighted) and layer.direct is None:
-                way = direct.path(layer, self.classes)
+                way = direct_way(layer, self.classes)
                 way.R[...] = self._uniform(way.weights_shape, _DIRECT, number)
                 way.R[...] *= np.float32(2 * way.limit)
                 way.R[...] -= np.float32(way.limit)
@@ -249,7 +249,7 @@ class Network:
             if name in masks:
                 connected[name] = check_weights(name, array, layer.weights_shape) != 0
             if name in ways:
-                straight[layer.name] = direct.path(layer, self.classes)
+                straight[layer.name] = direct_way(layer, self.classes)
                 straight[layer.name].R = array
             if name in copies:
                 check_weights(name, array, layer.weights_shape)

@@ -10,7 +10,8 @@ import pytest
 from netsim import Network, Trainer
 from netsim.components import FORMAT, Components
 from netsim.errors import DataError, OptionError
-from netsim.imperfection import Imperfection
+from netsim.steps.ideal import IdealStep
+from netsim.steps.imperfect import ImperfectStep
 
 NET = "untied 3 3x3; conv 3 3x3; sum; maxpool 2; drop .3; full 9; full 6; output"
 SHAPE, CLASSES, BATCH = (8, 8, 2), 4, 24
@@ -45,7 +46,7 @@ def largest(first: dict, second: dict) -> float:
 @pytest.mark.parametrize("circuits", [None, {}, Components(), {"gate_leak": 0, "error_noise": 0.0}])
 def test_ideal_circuits_cost_nothing_and_change_no_bit(circuits):
     trainer = Trainer(network(), circuits=circuits)
-    assert trainer.components.ideal and trainer._imperfection is None
+    assert trainer.components.ideal and isinstance(trainer._way, IdealStep)
     ideal, plain = learned(circuits), learned()
     assert all(np.array_equal(ideal[name], plain[name]) for name in plain)
 
@@ -55,7 +56,7 @@ def test_ideal_circuits_cost_nothing_and_change_no_bit(circuits):
 def test_the_imperfect_step_with_ideal_components_is_the_engines(protocol, architecture):
     net, twin = network(architecture), network(architecture)
     trainer, other = Trainer(net, protocol), Trainer(twin, protocol)
-    imperfect = Imperfection(other)
+    imperfect = ImperfectStep(other)
     for _ in range(2):
         expected, result = trainer.increments(*data())
         increments, same = imperfect.increments(*data())

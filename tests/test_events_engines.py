@@ -313,9 +313,9 @@ def test_learning_in_parts_adds_up_what_learning_at_once_does(text, drop):
     trainer.increments(images, labels)
     tried = 0
     for name, learners in trainer._learn_apart.items():
-        layer, own = net[name], trainer._space.at[name]
-        (below,) = trainer._space.parents(layer)
-        span, flat = Span(0, 13, trainer._workers), np.zeros(layer.W.size, np.float32)
+        layer, own = net[name], trainer.space.at[name]
+        (below,) = trainer.space.parents(layer)
+        span, flat = Span(0, 13, trainer.workers), np.zeros(layer.W.size, np.float32)
         layer.hebbian(below, own, flat, True, span)
         found = np.full(layer.W.size, np.nan, np.float32)
         for learn in learners:
@@ -358,7 +358,7 @@ def test_rare_reads_of_an_image_do_not_come_together():
         trainer.increments(images, labels)
         drawn = trainer._drawn
         _, high = drawn.chance.limits[own]
-        late = drawn.late("conv1", FEEDBACK).reshape(100, -1)[:, trainer._space.at["conv1"].units]
+        late = drawn.late("conv1", FEEDBACK).reshape(100, -1)[:, trainer.space.at["conv1"].units]
         numbers.extend((late.astype(int) < high[0][:, None]).sum(axis=1))
     table = PhaseTable(trainer.schedule, plan(net.layers, net.input_shape).layout)
     expected = 400 * (1 - table.of_own(0, PLASTICITY).signal.mean())

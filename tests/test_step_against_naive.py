@@ -304,7 +304,7 @@ def test_transposed_in_squares_and_their_remainder(rows, columns):
 @pytest.mark.parametrize("chunk", [None, 10, 40])
 def test_no_two_threads_add_to_one_sum(chunk, monkeypatch):
     """Parts of a batch that are larger than what a thread takes at once: their images come in order, one by one."""
-    monkeypatch.setattr("netsim.engine._PARTS", 3)
+    monkeypatch.setattr("netsim.steps.increments._PARTS", 3)
     monkeypatch.setattr("netsim.workspace._BLOCK", 2)
     case = Case("conv 4 3x3; maxpool 2; full 5; output", batch=40)
     net = case.network()

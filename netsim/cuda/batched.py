@@ -63,7 +63,7 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
             if drawn.parts(layer.name, FEEDFORWARD) > 1:
                 parts = reading_parts(layer, drawn.parts(layer.name, FEEDFORWARD), self._reads.place[layer.name])
                 drawn.set_parts(layer.name, FEEDFORWARD, parts)
-            if layer.name in self._reached and layer is not self._lowest:
+            if layer.name in self.reached and layer is not self.lowest:
                 reader = self._reader(layer)
                 parts = drawn.parts(reader.name, FEEDBACK)
                 if parts > 1:
@@ -99,7 +99,7 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
     def finish(self) -> None:
         """Every update is a minus, where units carry the derivative."""
         if self.schedule.factor < 0 and not self._reads.locked:
-            for layer in self._learners:
+            for layer in self.learning:
                 device = self.device_net.at[layer.name]
                 units.negate.over(device.connections.weights, device.increment)
 
@@ -120,11 +120,11 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
         if self.schedule.factor < 0:
             units.negate.over(images * top.units, signal)
         for layer in reversed(layers):
-            if layer.name not in self._reached:
+            if layer.name not in self.reached:
                 break
-            if layer is not self._lowest:
+            if layer is not self.lowest:
                 self._return_from(layer, images, draw)
-            if layer.name in self._learning_names:
+            if layer.name in self.sums:
                 self._learn_apart(layer, images, draw)
         self._drawn.go_on(images)
 

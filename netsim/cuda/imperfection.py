@@ -1,4 +1,4 @@
-"""A step with imperfect circuits on the device: what `netsim.imperfection` is on the CPU."""
+"""A step with imperfect circuits on the device: what `netsim.steps.imperfect` is on the CPU."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from netsim.cuda.layers import Draw
 from netsim.cuda.network import DeviceNet
 from netsim.cuda.units import put
 from netsim.engine import Trainer
-from netsim.imperfection import check_loss, own_thresholds
+from netsim.steps.imperfect import check_loss, own_thresholds
 
 
 class DeviceImperfection:
-    """Both phases of one trainer with its components. Raises what `netsim.imperfection.check_loss` does."""
+    """Both phases of one trainer with its components. Raises what `netsim.steps.imperfect.check_loss` does."""
 
     def __init__(self, trainer: Trainer, net: DeviceNet):
         self.net, self.components, self._loss = net, trainer.components, trainer.loss_name

@@ -12,11 +12,12 @@ from netsim.cuda.imperfection import DeviceImperfection
 from netsim.cuda.jit import empty, fetch, upload, zeros
 from netsim.cuda.layers import Draw
 from netsim.cuda.network import DeviceNet
-from netsim.engine import StepResult, Trainer
+from netsim.engine import Trainer
 from netsim.kernels import chance
 from netsim.layers import Layer, Weighted
 from netsim.network import Network
 from netsim.protocols.sign_symmetry import SignSymmetry, scale
+from netsim.steps.setting import StepResult
 
 
 class CudaTrainer(Trainer):
@@ -36,12 +37,8 @@ class CudaTrainer(Trainer):
         super().__init__(net, *arguments, **options)
         self.device_net = DeviceNet(net, tiled)
         self._circuits = None if self.components.ideal else DeviceImperfection(self, self.device_net)
-        self._learners = [layer for layer in net.weighted if layer.name not in self.frozen]
-        lowest = self._learners[0] if self._learners else None
         #: layers through which signals have to go, top down; nothing below the lowest that learns needs one
-        self._descent = [*reversed(list(itertools.dropwhile(lambda layer: layer is not lowest, net.layers)))]
-        self._learning_names = {layer.name for layer in self._learners}
-        self._lowest_name = None if lowest is None else lowest.name
+        self._descent = [*reversed(list(itertools.dropwhile(lambda layer: layer is not self.lowest, net.layers)))]
 
     def _check_engine(self) -> None:
         """This engine does everything that the CPU's does."""
@@ -51,10 +48,10 @@ class CudaTrainer(Trainer):
         """Both phases and the increments, in the paper's order. ``losses``, ``wrong`` : by image, from ``batch`` on."""
         self._rise(images, draw, losses, wrong, batch)
         for layer in self._descent:
-            if self.protocol.direct and layer.name in self._learning_names and layer is not self.net.layers[-1]:
+            if self.protocol.direct and layer.name in self.sums and layer is not self.net.layers[-1]:
                 self.device_net.direct_feedback(layer, images)
             self._learn(layer, images)
-            if layer.name != self._lowest_name and not self.protocol.direct:
+            if layer is not self.lowest and not self.protocol.direct:
                 self._send_down(layer, images, draw)
 
     def _rise(self, images: int, draw: Draw, losses, wrong, batch) -> None:
@@ -68,7 +65,7 @@ class CudaTrainer(Trainer):
 
     def _learn(self, layer: Layer, images: int) -> None:
         """The increments of a layer that learns; where signals take its new weights, also its update."""
-        if layer.name in self._learning_names:
+        if layer.name in self.sums:
             self.device_net.hebbian(layer, images, self.variants.feedback_input == "positive")
             if self.variants.feedback_through == "updated":
                 self._update(layer, images)
@@ -87,7 +84,7 @@ class CudaTrainer(Trainer):
     def update(self, images: int) -> None:
         """The update of all layers, unless each was updated before its signal went down."""
         if self.variants.feedback_through != "updated":
-            for layer in self._learners:
+            for layer in self.learning:
                 self._update(layer, images)
 
     def _update(self, layer: Weighted, images: int) -> None:
@@ -105,7 +102,7 @@ class CudaTrainer(Trainer):
 
     def begin_on_device(self, images: int) -> None:
         """Take the weights to the device, with room for batches of so many images."""
-        self._begin()
+        self.begin_step()
         self.device_net.reserve(images)
         if self._circuits is not None:
             self._circuits.reserve(images)
@@ -157,7 +154,7 @@ class CudaTrainer(Trainer):
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `netsim.Trainer.increments`."""
         seen, found = self._present_all(images, labels), {}
-        for layer in self._learners:
+        for layer in self.learning:
             device = self.device_net.at[layer.name]
             found[layer.name] = fetch(device.increment).reshape(layer.weights_shape)
             if device.increment_R is not device.increment:

@@ -20,7 +20,6 @@ import copy as copies
 import numpy as np
 
 from netsim.activity import Activity, Span
-from netsim.arrays import check_images, check_labels
 from netsim.engine import StepResult, Trainer
 from netsim.events import parts as cuts
 from netsim.events.drawing import Drawing
@@ -44,45 +43,43 @@ class BatchedTrainer(Drawing, Trainer):
         """As `Trainer.increments`, under the schedule; the streams move on by the batch."""
         if self._reads.locked:
             return super().increments(images, labels)
-        images = check_images(images, self.net.input_shape)
-        labels = check_labels(labels, len(images), self.net.classes)
-        self._begin()
+        images, labels = self._begin(images, labels)
         batch = len(images)
         self._prepare(batch)
-        parts = self._begin_parts(min(self._width, batch))
+        parts = self.sums.begin(min(self._width, batch))
         loss, wrong, done = np.empty(batch), 0, 0
         for now in self._turns(batch):
             self._draw_masks(done)
             seen = slice(done, done + len(now))
             wrong += self._present(images[now], labels[now], loss[seen], parts, done == 0)
             done += len(now)
-        self._add_parts(len(parts))
+        self.sums.finish(len(parts), self.workers)
         if self.schedule.factor < 0:
-            for increment in self._increments.values():
+            for increment in self.sums.of.values():
                 np.negative(increment, out=increment)
-        return self._increments, StepResult(float(loss.mean()), wrong / batch)
+        return self.sums.of, StepResult(float(loss.mean()), wrong / batch)
 
     def _prepare(self, batch: int) -> None:
         net = self.net
         if self._drawn is None:
             self._make_room(min(self.streams or chunk_size(net.layers, net.input_shape, batch), batch))
         for layer in net.weighted:
-            layer.prepare(self._workers, feedback=INPUT not in layer.parents)
+            layer.prepare(self.workers, feedback=INPUT not in layer.parents)
         for reads in (*self._up_apart.values(), *self._down_apart.values()):
             for read in reads or ():
-                read.prepare(self._workers)
+                read.prepare(self.workers)
 
     def _draw_masks(self, offset: int) -> None:
         for position, layer in enumerate(self.net.layers):
             if layer.kind == "drop":
                 stream = chance.key(self.seed, self.epoch, self.batch, position)
-                layer.draw(self._space.at[layer.name], self.drop, stream, offset)
+                layer.draw(self.space.at[layer.name], self.drop, stream, offset)
 
     def _make_room(self, streams: int) -> None:
         """Streams at rest, and how the parts of each layer's units read."""
         self._width = streams
-        self._space = Workspace(self.net.layers, self.net.input_shape, streams)
-        self._drawn = Drawn(self._reads, self._space.at, self._workers)
+        self.space = Workspace(self.net.layers, self.net.input_shape, streams)
+        self._drawn = Drawn(self._reads, self.space.at, self.workers)
         self._units: dict[tuple[str, int], np.ndarray] = {}
         self._up_apart: dict[str, list | None] = {}
         self._down_apart: dict[str, list | None] = {}
@@ -93,9 +90,9 @@ class BatchedTrainer(Drawing, Trainer):
         for number, layer in enumerate(self.net.layers):
             if layer.kind != "drop":
                 self._cut_reads(layer)
-            if layer.name in self._reached and layer is not self._lowest:
+            if layer.name in self.reached and layer is not self.lowest:
                 self._cut_returns(number, layer)
-            if layer.name in self._increments:
+            if layer.name in self.sums:
                 self._cut_learning(layer)
         for layer in self.net.layers:
             if layer.kind == "maxpool":
@@ -116,7 +113,7 @@ class BatchedTrainer(Drawing, Trainer):
         layers, drawn = self.net.layers, self._drawn
         below, reader = layers[number - 1], self._reader(layer)
         above = layers[number + 1] if number + 1 < len(layers) else None
-        target = self._space.at[below.name] if below.kind == "drop" else drawn.signal[below.name]
+        target = self.space.at[below.name] if below.kind == "drop" else drawn.signal[below.name]
         down = self._down[layer.name] = Downward(target, None, below.saturates, below.slope)
         if above is not None and above.kind == "sum":
             down.use_also, down.also = True, drawn.values_shown((reader.name, FEEDBACK, above.name))
@@ -126,13 +123,13 @@ class BatchedTrainer(Drawing, Trainer):
             units = cuts.returning_parts(reader, layer, parts, place, tied)
             self._units[reader.name, FEEDBACK] = units
             drawn.set_parts(reader.name, FEEDBACK, cuts.in_layout(units, drawn.signal[reader.name]))
-            own = self._space.at[layer.name]
+            own = self.space.at[layer.name]
             self._down_apart[layer.name] = cuts.feedback_reads(layer, own, down, units, parts)
 
     def _cut_learning(self, layer) -> None:
         parts = self._drawn.parts(layer.name, PLASTICITY)
         if parts > 1:
-            own = self._space.at[layer.name]
+            own = self.space.at[layer.name]
             self._learn_apart[layer.name] = cuts.learning_reads(layer, own, cuts.learning_parts(layer, parts), parts)
 
     def _present(self, images, labels, loss, parts, fresh: bool) -> int:
@@ -140,11 +137,11 @@ class BatchedTrainer(Drawing, Trainer):
         number, net, drawn = len(images), self.net, self._drawn
         drawn.begin(number, self.timing_seed, self.epoch, self._shown)
         drawn.x[INPUT].array()[:number] = images
-        for stage in self._space.stages:
+        for stage in self.space.stages:
             self._up(stage, number)
         wrong = self._error(net.layers[-1].name, labels, loss)
-        for stage in reversed(self._space.stages):
-            layers = [layer for layer in reversed(stage) if layer.name in self._reached]
+        for stage in reversed(self.space.stages):
+            layers = [layer for layer in reversed(stage) if layer.name in self.reached]
             if layers:
                 self._down_through(layers, number, parts, fresh)
         drawn.keep(number)
@@ -160,38 +157,38 @@ class BatchedTrainer(Drawing, Trainer):
                     self._rise(layer, Span(block, min(block + _BLOCK, last)))
 
         if stage[0].by_image:
-            self._workers.run(rise, number, _BLOCK)
+            self.workers.run(rise, number, _BLOCK)
         else:
-            self._rise(stage[0], Span(0, number, self._workers))
+            self._rise(stage[0], Span(0, number, self.workers))
 
     def _down_through(self, layers, number: int, parts, fresh: bool) -> None:
         """Feedback and plasticity events of layers that are worked through together, downward."""
 
         def descend(span: Span, sums, first: bool) -> None:
             for layer in layers:
-                if layer is not self._lowest and layer.kind != "drop":
+                if layer is not self.lowest and layer.kind != "drop":
                     self._fall(layer, span)
-                if layer.name in self._increments:
+                if layer.name in self.sums:
                     self._learn(layer, sums[layer.name], first, span)
 
         if not layers[0].by_image:
-            sums = {name: increment.reshape(-1) for name, increment in self._increments.items()}
-            descend(Span(0, number, self._workers), sums, fresh)
+            sums = {name: increment.reshape(-1) for name, increment in self.sums.of.items()}
+            descend(Span(0, number, self.workers), sums, fresh)
             return
 
         def of_part(part: int, first: int, last: int) -> None:
-            sums = {layer.name: self._parts[layer.name][part] for layer in layers if layer.name in self._increments}
+            sums = {layer.name: self.sums.part(layer.name, part) for layer in layers if layer.name in self.sums}
             for block in range(first, last, _BLOCK):
                 descend(Span(block, min(block + _BLOCK, last)), sums, fresh and block == first)
 
         pieces = [(part, a, min(b, number)) for part, (a, b) in enumerate(parts) if a < number]
-        self._workers.run_tasks([lambda piece=piece: of_part(*piece) for piece in pieces])
+        self.workers.run_tasks([lambda piece=piece: of_part(*piece) for piece in pieces])
 
     def _rise(self, layer, span: Span) -> None:
         """Feedforward events of a layer: it reads what its parents show; x of its units is set."""
         if layer.kind == "drop":
             draw_kept(
-                layer, self._space.at[layer.name], span
+                layer, self.space.at[layer.name], span
             )  # the rest is done for its reader, from what that one sees
             return
         name, drawn = layer.name, self._drawn
@@ -207,12 +204,12 @@ class BatchedTrainer(Drawing, Trainer):
                 read(*self._below(layer, FEEDFORWARD, part, span), span)
         else:
             for part in range(parts):
-                layer.feedforward(self._below(layer, FEEDFORWARD, part, span), self._space.at[name], span)
-                drawn.take(own, self._space.at[name], name, FEEDFORWARD, part, span)
+                layer.feedforward(self._below(layer, FEEDFORWARD, part, span), self.space.at[name], span)
+                drawn.take(own, self.space.at[name], name, FEEDFORWARD, part, span)
 
     def _below(self, layer, kind: int, part: int, span: Span) -> tuple[Activity, ...]:
         """What the populations that a layer reads show to one part of its units, through drops."""
-        seen, drawn, at = [], self._drawn, self._space.at
+        seen, drawn, at = [], self._drawn, self.space.at
         for name, drops in self._sources[layer.name]:
             key = (layer.name, kind, name)
             mixed = self._reads.plain[key] is None
@@ -232,7 +229,7 @@ class BatchedTrainer(Drawing, Trainer):
         number = len(labels)
         top = self._drawn.at_own_feedback(name, Span(0, number)).array(number)
         wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
-        delta, loss[...] = self._loss(top, labels, self.mu)
+        delta, loss[...] = self.loss(top, labels, self.mu)
         self._drawn.signal[name].array(number)[...] = self.schedule.factor * delta
         return wrong
 
@@ -243,7 +240,7 @@ class BatchedTrainer(Drawing, Trainer):
         if layer.kind == "maxpool" and len(falling) == 1 and not sums:
             self._windows[layer.name].give_back(span)
             return
-        signal, whole = drawn.signal[reader.name], self._space.at[reader.name]
+        signal, whole = drawn.signal[reader.name], self.space.at[reader.name]
         parts, apart = drawn.parts(reader.name, FEEDBACK), self._down_apart.get(layer.name)
         into = whole if parts > 1 and not apart else signal
         if reader.saturates and into is signal:
@@ -277,7 +274,7 @@ class BatchedTrainer(Drawing, Trainer):
 
     def _through_drops(self, falling, target: Activity, span: Span) -> None:
         for step, drop in enumerate(falling[1:], start=1):
-            down, own = self._to(target, falling, step), self._space.at[drop.name]
+            down, own = self._to(target, falling, step), self.space.at[drop.name]
             spread(span, lambda s, drop=drop, own=own, down=down: drop.feedback(own, down, s))
 
     def _learn(self, layer, increment: np.ndarray, fresh: bool, span: Span) -> None:
@@ -289,5 +286,5 @@ class BatchedTrainer(Drawing, Trainer):
             return
         for part, learn in enumerate(self._learn_apart[layer.name]):
             (below,) = self._below(layer, PLASTICITY, part, span)
-            drawn.mix(self._space.at[layer.name].values, key, part, span, learn.begin, learn.end)
+            drawn.mix(self.space.at[layer.name].values, key, part, span, learn.begin, learn.end)
             learn(below, increment, fresh, span)

@@ -100,7 +100,7 @@ class EventTrainer(Trainer):
             backward=np.zeros(size, self.dtype),
             forward_mask=np.zeros(0, np.uint8),
             backward_mask=np.zeros(0, np.uint8),
-            learns=np.array([0, *(layer.name in self._increments for layer in self._plan.layers)], np.uint8),
+            learns=np.array([0, *(layer.name in self.sums for layer in self._plan.layers)], np.uint8),
         )
         self.times_of(0)  # refuses a schedule that does not fit
 
@@ -144,19 +144,19 @@ class EventTrainer(Trainer):
         streams = self._streams(batch)
         scores = np.zeros((batch, self.net.classes), self.dtype)
         edges = [s * batch // self.streams for s in range(self.streams + 1)]
-        self._workers.run_tasks([
+        self.workers.run_tasks([
             lambda s=s: self._play(streams[s], images, labels, edges[s], edges[s + 1], scores)
             for s in range(self.streams)
         ])  # fmt: skip
         for layer, at, size in self._places():
-            if layer.name in self._increments:
+            if layer.name in self.sums:
                 total = streams[0].state.delta[at : at + size]
                 for stream in streams[1:]:
                     total = total + stream.state.delta[at : at + size]
-                self._increments[layer.name][...] = orders.from_unit(layer.kind, total, layer.weights_shape)
-        _, loss = self._loss(scores, labels, self.mu)
+                self.sums.of[layer.name][...] = orders.from_unit(layer.kind, total, layer.weights_shape)
+        _, loss = self.loss(scores, labels, self.mu)
         wrong = int(np.count_nonzero(scores.argmax(axis=1) != labels))
-        return self._increments, StepResult(float(loss.mean()), wrong / batch)
+        return self.sums.of, StepResult(float(loss.mean()), wrong / batch)
 
     def _play(self, stream: EventStream, images, labels, first: int, last: int, scores) -> None:
         """Show images[first:last] in one stream."""
@@ -268,7 +268,7 @@ class EventTrainer(Trainer):
             part = slice(at, at + size)
             flat.forward[part] = orders.by_unit(layer.kind, layer.W).reshape(-1)
             flat.backward[part] = orders.by_source(layer.kind, layer.R).reshape(-1)
-            if self.online and layer.name in self._increments:
+            if self.online and layer.name in self.sums:
                 flat.forward[part] *= keep
                 if self.protocol.feedback_rate > 0:
                     flat.backward[part] *= keep

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netsim.geometry import Place
 from netsim.layers.conv import Conv
+from netsim.layers.direct import direct_way
 from netsim.layers.drop import Drop
 from netsim.layers.full import Full, Output
 from netsim.layers.layer import Downward, Layer, Weighted
@@ -25,6 +26,7 @@ __all__ = [
     "Sum",
     "Untied",
     "Weighted",
+    "direct_way",
     "make_layer",
 ]
 

@@ -102,7 +102,7 @@ class Weighted(Layer):
     """
 
     has_weights = True
-    #: a way straight from the output to this layer (`netsim.direct`), which the protocol "dfa" has; else None
+    #: a way straight from the output to this layer (`netsim.layers.direct`), which the protocol "dfa" has; else None
     direct: Weighted | None = None
     #: R as it was when the epoch began, where the signals of an untied layer take that (`netsim.variants`); else None
     R_epoch: np.ndarray | None = None

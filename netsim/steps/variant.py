@@ -1,6 +1,6 @@
 """A training step with `netsim.variants`: the whole batch at once, layer after layer from the top.
 
-`Trainer.increments` hands over to this where a variant is chosen. A layer learns from all images of the batch before
+A layer learns from all images of the batch before
 its signal goes down, so that the signal can take the weights of after the update. No weight changes here: the
 weights of after the update are copies, made by the arithmetic that the update itself will use; they stand in the
 place of R while the signal goes down, and R is what it was at the end.
@@ -10,112 +10,112 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netsim.activity import Activity, Span
 from netsim.errors import OptionError
 from netsim.layers import Downward, Layer, Weighted
+from netsim.steps.setting import Setting, StepResult
+from netsim.variants import Variants
+from netsim.workspace import Workspace
 
-if TYPE_CHECKING:
-    from netsim.engine import StepResult, Trainer
-    from netsim.workspace import Workspace
+#: Images of a chunk that holds any batch.
+_ALL = 1 << 40
 
 
 class VariantStep:
-    """The step of one trainer with its variants.
+    """The step of a setting with variants. It takes the whole batch at once.
 
     Raises
     ------
-    OptionError : variants that do not go with the trainer's protocol
+    OptionError : variants that do not go with the protocol, or with imperfect circuits
     """
 
-    def __init__(self, trainer: Trainer):
-        self.trainer, self.variants = trainer, trainer.variants
-        protocol = trainer.protocol
+    def __init__(self, setting: Setting, variants: Variants):
+        self.setting, self.variants = setting, variants
+        setting.chunk = _ALL
+        protocol = setting.protocol
         if protocol.direct:
             raise OptionError(f"{self.variants.chosen[0]} is about signals from layer to layer, not {protocol.name}")
-        if not trainer.components.ideal:
+        if not setting.components.ideal:
             raise OptionError(f"{self.variants.chosen[0]} goes with ideal circuits")
         self._positive = self.variants.feedback_input == "positive"
         if self._positive and (protocol.symmetric or protocol.feedback_rate == 0):
             raise OptionError(f"feedback_input is about how R learns, and under {protocol.name} it does not")
         if self._positive:
-            self._of_R = {layer.name: np.zeros(layer.weights_shape, np.float32) for layer in trainer._learning}
+            self._of_R = {layer.name: np.zeros(layer.weights_shape, np.float32) for layer in setting.learning}
 
     def increments(self, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `Trainer.increments`, of checked arrays; with "positive" also those of R, as ``"conv1.R"``."""
-        from netsim.engine import StepResult
-
-        trainer, loss = self.trainer, np.empty(len(images))
+        setting, loss = self.setting, np.empty(len(images))
         space, wrong = self._present(images, labels, loss)
-        for layer in reversed(trainer.net.layers):
-            if layer.name not in trainer._reached:
+        for layer in reversed(setting.net.layers):
+            if layer.name not in setting.reached:
                 break
             self._learn(space, layer, len(images))
-            if layer is not trainer._lowest:
+            if layer is not setting.lowest:
                 self._send_down(space, layer, len(images))
-        found = dict(trainer._increments)
+        found = dict(setting.sums.of)
         if self._positive:
             found.update({f"{name}.R": increment for name, increment in self._of_R.items()})
         return found, StepResult(float(loss.mean()), wrong / len(images))
 
     def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """As `Trainer.signals`, of checked arrays."""
-        trainer = self.trainer
+        setting = self.setting
         space, _ = self._present(images, labels, np.empty(len(images)))
-        for layer in reversed(trainer.net.layers[1:]):
+        for layer in reversed(setting.net.layers[1:]):
             self._learn(space, layer, len(images))
             self._send_down(space, layer, len(images))
-        result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in trainer.net.layers}
-        trainer._collect(result, space, 0, len(images))
+        result = setting.room_for_signals(len(images))
+        setting.collect(result, space, 0, len(images))
         return result
 
     def _present(self, images: np.ndarray, labels: np.ndarray, loss: np.ndarray) -> tuple[Workspace, int]:
         """The feedforward phase and the output error of a batch; the number of wrong answers."""
-        trainer = self.trainer
+        setting = self.setting
         if self.variants.untied_feedback == "epoch":
-            for layer in trainer.net.weighted:
-                if layer.kind == "untied" and (trainer.batch == 0 or layer.R_epoch is None):
+            for layer in setting.net.weighted:
+                if layer.kind == "untied" and (setting.batch == 0 or layer.R_epoch is None):
                     layer.R_epoch = layer.R.copy()
-        self._parts = trainer._begin_parts(len(images))
-        [(space, _, batch)] = trainer._chunks(images)
-        space.feedforward(batch, trainer._workers)
-        return space, trainer._output_error(space, labels, loss)
+        self._parts = setting.sums.begin(len(images))
+        [(space, _, batch)] = setting.chunks(images)
+        space.feedforward(batch, setting.workers)
+        return space, setting.output_error(space, labels, loss)
 
     def _learn(self, space: Workspace, layer: Layer, number: int) -> None:
         """The increment of a layer, over the whole batch: its units carry their signal, those below still x."""
-        trainer = self.trainer
-        if layer.name not in trainer._increments:
+        setting = self.setting
+        if layer.name not in setting.sums:
             return
         (below,) = space.parents(layer)
-        self._sum(space, layer, below, trainer._increments[layer.name])
+        self._sum(space, layer, below, setting.sums.of[layer.name])
         if self._positive:
             with _for_now(below.values, np.maximum(below.values, 0)):
                 self._sum(space, layer, below, self._of_R[layer.name])
 
     def _sum(self, space: Workspace, layer: Weighted, below: Activity, total: np.ndarray) -> None:
         """total = sum over the batch of delta x_below."""
-        trainer, own, parts, flat = self.trainer, space.at[layer.name], self._parts, total.reshape(-1)
+        setting, own, parts, flat = self.setting, space.at[layer.name], self._parts, total.reshape(-1)
 
         def learn(span: Span) -> None:
             if layer.by_image:
                 part = next(number for number, (_, end) in enumerate(parts) if span.first < end)
-                layer.hebbian(below, own, trainer._parts[layer.name][part], span.first == parts[part][0], span)
+                layer.hebbian(below, own, setting.sums.part(layer.name, part), span.first == parts[part][0], span)
             else:
                 layer.hebbian(below, own, flat, span.first == 0, span)
 
-        space.run((layer,), learn, parts, trainer._workers)
+        space.run((layer,), learn, parts, setting.workers)
         if layer.by_image:
-            trainer._add_parts_of(layer, flat, len(parts))
+            setting.sums.add_up(layer, flat, len(parts), setting.workers)
 
     def _send_down(self, space: Workspace, layer: Layer, number: int) -> None:
         """The signal of a layer REPLACES the units right below it (eq. 2), through the variant's weights."""
-        trainer = self.trainer
+        setting = self.setting
         if isinstance(layer, Weighted):
             with _for_now(layer.R, self._through(layer, number)):
-                layer.prepare(trainer._workers, feedback=True)
+                layer.prepare(setting.workers, feedback=True)
                 if self.variants.feedback_clip is not None and layer.saturates:
                     self._clipped_feedback(space, layer, number)
                 else:
@@ -125,7 +125,7 @@ class VariantStep:
 
     def _feedback(self, space: Workspace, layer: Layer, down: Downward) -> None:
         own = space.at[layer.name]
-        space.run((layer,), lambda span: layer.feedback(own, down, span), self._parts, self.trainer._workers)
+        space.run((layer,), lambda span: layer.feedback(own, down, span), self._parts, self.setting.workers)
 
     def _clipped_feedback(self, space: Workspace, layer: Weighted, number: int) -> None:
         """x_below <- gate * (clip(s R delta, -1, 1) [+ also]): what a product gives is clipped before all else."""
@@ -142,15 +142,15 @@ class VariantStep:
 
     def _through(self, layer: Weighted, number: int) -> np.ndarray:
         """The feedback weights that a layer's signal comes down through."""
-        trainer, variants = self.trainer, self.variants
+        setting, variants = self.setting, self.variants
         if variants.untied_feedback == "epoch" and layer.R_epoch is not None:
             return layer.R_epoch
-        if variants.feedback_through == "old" or layer.name not in trainer._increments:
+        if variants.feedback_through == "old" or layer.name not in setting.sums:
             return layer.R
         W, R = layer.W.copy(), layer.R.copy()
-        of_R = self._of_R[layer.name] if self._positive else trainer._increments[layer.name]
-        trainer._update_layer(layer, W, R, trainer._increments[layer.name], of_R, number)
-        derived = trainer.protocol.derived(layer, W)
+        of_R = self._of_R[layer.name] if self._positive else setting.sums.of[layer.name]
+        setting.update_layer(layer, W, R, setting.sums.of[layer.name], of_R, number)
+        derived = setting.protocol.derived(layer, W)
         return R if derived is None else derived
 
 

@@ -1,30 +1,26 @@
 """A training step with imperfect circuits: thresholds that differ, gates that leak, signals that are noisy.
 
-`Trainer.increments` hands over to this where its components are not ideal. The order of the algorithm is the
-engine's; the gate is latched from the input h when a unit's feedforward activity is set, and applied when the
-feedback replaces it. Layers do their products with the engine's kernels, without saturation and gate, which are
-done here (`netsim.kernels.components`). Chunks, threads, devices and resumption change no random number: a unit's
-own thresholds belong to (seed, layer), what varies to (seed, epoch, batch, layer, image, unit).
+The order of the algorithm is that of `netsim.steps.ideal`; the gate is latched from the input h when a unit's
+feedforward activity is set, and applied when the feedback replaces it. Layers do their products with the engine's
+kernels, without saturation and gate, which are done here (`netsim.kernels.components`). Chunks, threads, devices and
+resumption change no random number: a unit's own thresholds belong to (seed, layer), what varies to (seed, epoch,
+batch, layer, image, unit).
 """
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netsim.activity import Span
-from netsim.arrays import check_images, check_labels
 from netsim.components import Components
 from netsim.errors import OptionError
 from netsim.geometry import INPUT
 from netsim.kernels import chance
 from netsim.kernels.components import answer_all, latch, pass_gates
+from netsim.steps.setting import Setting, StepResult
 from netsim.workspace import Workspace, chunk_size
-
-if TYPE_CHECKING:
-    from netsim.engine import StepResult, Trainer
 
 #: Last word of the random numbers of a layer's own thresholds.
 _THRESHOLDS = 1
@@ -39,59 +35,55 @@ def check_loss(components: Components, loss: str) -> None:
         raise OptionError(f"circuits change the output error of the hinge loss (eq. 6); the loss is {loss!r}")
 
 
-def own_thresholds(trainer: Trainer) -> dict[str, np.ndarray]:
+def own_thresholds(setting: Setting) -> dict[str, np.ndarray]:
     """The thresholds of every unit that has some, float32 (2, units), upper then lower, by layer: fixed for a run."""
-    layers = trainer.net.layers
+    layers = setting.net.layers
     top = len(layers) - 1
     return {
-        layer.name: trainer.components.thresholds(
-            layer.units, np.random.default_rng([trainer.seed, position, _THRESHOLDS]), output=position == top
+        layer.name: setting.components.thresholds(
+            layer.units, np.random.default_rng([setting.seed, position, _THRESHOLDS]), output=position == top
         )
         for position, layer in enumerate(layers)
         if layer.saturates or position == top
     }
 
 
-class Imperfection:
-    """The step of one trainer with its `components`. Raises what `check_loss` does."""
+class ImperfectStep:
+    """The step of a setting with its `components`. Raises what `check_loss` does."""
 
-    def __init__(self, trainer: Trainer):
-        self.trainer, self.components = trainer, trainer.components
-        check_loss(self.components, trainer.loss_name)
+    def __init__(self, setting: Setting):
+        self.setting, self.components = setting, setting.components
+        check_loss(self.components, setting.loss_name)
         #: the net's layers as they are, but storing h and ungated signals
-        self._layers = tuple(copy.copy(layer) for layer in trainer.net.layers)
+        self._layers = tuple(copy.copy(layer) for layer in setting.net.layers)
         self._space: Workspace | None = None
-        self._thresholds = {name: values.reshape(-1) for name, values in own_thresholds(trainer).items()}
+        self._thresholds = {name: values.reshape(-1) for name, values in own_thresholds(setting).items()}
         self._shut: dict[str, np.ndarray] = {}
 
-    def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
-        """The Hebbian increments of a batch, as `Trainer.increments`."""
-        from netsim.engine import StepResult
-
-        trainer, net = self.trainer, self.trainer.net
-        images = check_images(images, net.input_shape)
-        labels = check_labels(labels, len(images), net.classes)
+    def increments(self, images: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], StepResult]:
+        """As `Trainer.increments`, of checked arrays."""
+        setting, net = self.setting, self.setting.net
         loss, wrong = np.empty(len(images)), 0
         for offset, span, errors in self._presented(images, labels, loss):
             wrong += errors
             for position in range(len(self._layers) - 1, -1, -1):
                 layer = self._layers[position]
-                if layer.name not in trainer._reached:
+                if layer.name not in setting.reached:
                     break
-                if layer.name in trainer._increments:
+                if layer.name in setting.sums:
                     (below,), own = self._space.parents(layer), self._space.at[layer.name]
-                    layer.hebbian(below, own, trainer._increments[layer.name].reshape(-1), offset == 0, span)
-                if net.layers[position] is not trainer._lowest:
+                    layer.hebbian(below, own, setting.sums.of[layer.name].reshape(-1), offset == 0, span)
+                if net.layers[position] is not setting.lowest:
                     self._feedback(position, span, offset)
-        return trainer._increments, StepResult(float(loss.mean()), wrong / len(images))
+        return setting.sums.of, StepResult(float(loss.mean()), wrong / len(images))
 
     def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """What each unit carries at the end of the feedback phase, as `Trainer.signals`; checked arrays."""
-        result = {layer.name: np.empty((len(images), *layer.shape), np.float32) for layer in self._layers}
+        """As `Trainer.signals`, of checked arrays."""
+        result = self.setting.room_for_signals(len(images))
         for offset, span, _ in self._presented(images, labels, np.empty(len(images))):
             for position in range(len(self._layers) - 1, 0, -1):
                 self._feedback(position, span, offset)
-            self.trainer._collect(result, self._space, offset, span.last)
+            self.setting.collect(result, self._space, offset, span.last)
         return result
 
     def _presented(self, images: np.ndarray, labels: np.ndarray, loss: np.ndarray):
@@ -100,7 +92,7 @@ class Imperfection:
         """
         for offset in self._begin(len(images)):
             chunk = images[offset : offset + self._space.images]
-            span = Span(0, len(chunk), self.trainer._workers)
+            span = Span(0, len(chunk), self.setting.workers)
             self._draw(offset)
             self._feedforward(chunk, span, offset)
             seen = slice(offset, offset + len(chunk))
@@ -108,37 +100,35 @@ class Imperfection:
 
     def _begin(self, batch: int) -> range:
         """Lay out the weights as they are now; offsets of the chunks."""
-        trainer, net = self.trainer, self.trainer.net
+        setting, net = self.setting, self.setting.net
         for layer in net.weighted:
-            layer.prepare(trainer._workers, feedback=INPUT not in layer.parents)
+            layer.prepare(setting.workers, feedback=INPUT not in layer.parents)
         for ours, theirs in zip(self._layers, net.layers, strict=True):
             ours.__dict__.update(theirs.__dict__)  # arrays that were replaced since, such as R of symmetric nets
             ours.saturates = False
-        size = min(trainer._chunk or chunk_size(net.layers, net.input_shape, batch), batch)
+        size = min(setting.chunk or chunk_size(net.layers, net.input_shape, batch), batch)
         if self._space is None or self._space.images != size:
             self._space = Workspace(self._layers, net.input_shape, size)
-            self._shut = {
-                layer.name: np.empty(size * layer.units, np.uint8) for layer in net.layers if layer.saturates
-            }
+            self._shut = {layer.name: np.empty(size * layer.units, np.uint8) for layer in net.layers if layer.saturates}
         return range(0, batch, size)
 
     def _stream(self, position: int) -> np.uint64:
         """The random numbers of a layer in this batch."""
-        trainer = self.trainer
-        return chance.key(trainer.seed, trainer.epoch, trainer.batch, position)
+        setting = self.setting
+        return chance.key(setting.seed, setting.epoch, setting.batch, position)
 
     def _draw(self, offset: int) -> None:
         """Choose the masks of dropped units, the ones that an ideal step would have."""
         for position, layer in enumerate(self._layers):
             if layer.kind == "drop":
-                layer.draw(self._space.at[layer.name], self.trainer.drop, self._stream(position), offset)
+                layer.draw(self._space.at[layer.name], self.setting.drop, self._stream(position), offset)
 
     def _feedforward(self, chunk: np.ndarray, span: Span, offset: int) -> None:
         """x = sigma(h) upward (eq. 1); each unit latches the gate of its h (eq. 3)."""
         self._space.at[INPUT].array(len(chunk))[...] = chunk
         for position, layer in enumerate(self._layers):
             layer.feedforward(self._space.parents(layer), self._space.at[layer.name], span)
-            if self.trainer.net.layers[position].saturates:
+            if self.setting.net.layers[position].saturates:
                 parts = (self._thresholds[layer.name], self.components.gate_width, layer.slope)
                 self._for_units(latch, position, span, offset, *parts)
 
@@ -151,14 +141,14 @@ class Imperfection:
 
     def _output_error(self, labels: np.ndarray, loss: np.ndarray, offset: int) -> int:
         """The output error REPLACES the activity of the output layer; return the number of wrong answers."""
-        trainer, found, name = self.trainer, self.components, self._layers[-1].name
+        setting, found, name = self.setting, self.components, self._layers[-1].name
         top = self._space.at[name].array(len(labels))
         wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
-        delta, loss[...] = trainer._loss(top, labels, trainer.mu)
-        if trainer.loss_name == "hinge":
+        delta, loss[...] = setting.loss(top, labels, setting.mu)
+        if setting.loss_name == "hinge":
             answer_all(
                 delta, np.ascontiguousarray(top), labels, self._thresholds[name], found.error_width, found.error_noise,
-                float(trainer.mu), self._stream(len(self._layers) - 1), offset,
+                float(setting.mu), self._stream(len(self._layers) - 1), offset,
             )  # fmt: skip
         top[...] = delta
         return wrong
@@ -166,7 +156,7 @@ class Imperfection:
     def _feedback(self, position: int, span: Span, offset: int) -> None:
         """The signal of a layer REPLACES the units below (eq. 2), through the gates that they latched."""
         self._space.feedback(self._layers[position], span)
-        below = self.trainer.net.layers[position - 1]
+        below = self.setting.net.layers[position - 1]
         if below.saturates:
             parts = (self.components.gate_leak, self.components.gate_noise, below.slope)
             self._for_units(pass_gates, position - 1, span, offset, *parts)

@@ -38,11 +38,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from netsim import toml_text
 from netsim.errors import DataError, OptionError, nearest, shown
 from netsim.events.distributions import Distribution, number
 
@@ -290,8 +290,8 @@ class Schedule:
         if len(text) > _LONGEST:
             raise OptionError(f"{where} has more than {_LONGEST:,} characters: it is no schedule")
         try:
-            table = tomllib.loads(text)
-        except (ValueError, RecursionError, OverflowError) as error:  # also: deep nesting, a number of 5,000 digits
+            table = toml_text.loads(text)
+        except ValueError as error:  # also: deep nesting, a number of 5,000 digits
             raise OptionError(f"{where} is not TOML: {' '.join(str(error).split())[:160]}") from None
         try:
             return cls.from_table(table)

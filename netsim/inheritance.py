@@ -170,6 +170,7 @@ def checkpoint_path(run: Run, checkpoint: str) -> Path:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal: what `sha256sum` prints."""
+    durable.check_file(path)
     with durable.refusals(path, "cannot be read"), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

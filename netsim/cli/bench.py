@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from netsim.errors import OptionError
+from netsim.runs import durable
 
 #: Largest number of entries of a list of batch sizes or filters.
 _MOST_ENTRIES = 100
@@ -91,6 +92,8 @@ def bench(
     _refuse_together(table, vs, cold, sweep)
     if table and (nets or untied or drop != "sample"):
         raise OptionError("--table has its own nets and dropout masks: NET, --untied and --drop cannot go with it")
+    if out is not None:
+        durable.check_place(out)
     if out is not None and not out.absolute().parent.is_dir():
         raise OptionError(f"--out is {str(out)!r}: there is no folder {str(out.absolute().parent)!r}")
     chosen = devices.choose(device)
@@ -114,7 +117,7 @@ def bench(
             report, show = _layers(asked, cold)
     text = json.dumps(report)
     if out is not None:
-        out.write_text(text + "\n", encoding="utf-8")
+        durable.write(out, (text + "\n").encode())
     if as_json:
         typer.echo(text)
     else:

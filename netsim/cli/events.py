@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netsim.errors import OptionError, RunError
+from netsim.errors import OptionError
 
 
 def _option(name: str, metavar: str, help: str):
@@ -47,7 +47,9 @@ def events(
     from netsim.events.grid import Start
     from netsim.events.presets import check_fit
     from netsim.events.streams import Stream
+    from netsim.runs import durable
 
+    durable.check_place(out)  # before anything is replayed
     start = Start.resolve(schedule, distribution, {"jitter": jitter, "lag": lag})
     order_of = Stream.parse(stream)
     dataset = datasets.load(data, data_dir)
@@ -63,10 +65,7 @@ def events(
     entries, starts = _play(trainer, split, order, presentation)
     title = f"{net} on {data}: presentation {presentation} of the {order_of} stream, {start.text}, seed {seed}"
     picture = raster.raster(entries, start.schedule.unit, starts, title)
-    try:
-        out.write_bytes(picture)
-    except OSError as error:
-        raise RunError(f"cannot write {str(out)!r}: {error.strerror or error}") from None
+    durable.write(out, picture)
     _show(entries, starts[0], start.schedule.unit)
     typer.echo(f"wrote {out}")
 

@@ -47,6 +47,8 @@ def plot(
         raise OptionError(f"--out {out}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}")
     if out is not None and not out.parent.is_dir():
         raise OptionError(f"--out {out}: there is no folder {out.parent}")
+    if out is not None:
+        durable.check_place(out)
     folders, histories, settings = [], [], []
     for path in run:
         folder = runs.find(path)

@@ -211,21 +211,17 @@ def _run(path: Path, points, axes, workers: int | None, quiet: bool) -> list[dic
 
 
 def _write(path: Path, rows: list[dict], axes, start, what: str) -> None:
-    from netsim.errors import RunError
     from netsim.events import plots
     from netsim.events.sweep import table
+    from netsim.runs import durable
 
     quantities = [axis.quantity for axis in axes]
     fixed = {"schedule": start.name, **dict(start.fixed)}
     if "jitter" in (*quantities, *fixed):
         fixed["distribution"] = start.jitter
-    try:
-        (path / "timing.csv").write_text(table([{**row, **fixed} for row in rows]))
-        labels, title = [start.label(quantity) for quantity in quantities], _title(rows, start, what)
-        picture = plots.sweep(rows, quantities, labels, title)
-        (path / "timing.png").write_bytes(picture)
-    except OSError as error:
-        raise RunError(f"cannot write into {str(path)!r}: {error.strerror or error}") from None
+    durable.write(path / "timing.csv", table([{**row, **fixed} for row in rows]).encode())
+    labels, title = [start.label(quantity) for quantity in quantities], _title(rows, start, what)
+    durable.write(path / "timing.png", plots.sweep(rows, quantities, labels, title))
 
 
 def _title(rows: list[dict], start, what: str) -> str:

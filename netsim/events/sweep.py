@@ -13,6 +13,7 @@ from netsim.events import measure
 from netsim.events.grid import Point, version, with_threads
 from netsim.kernels.workers import available
 from netsim.processes import run_tasks
+from netsim.runs import durable
 
 
 def folder(path: Path) -> Path:
@@ -27,9 +28,10 @@ def folder(path: Path) -> Path:
 def saved(path: Path, point: Point) -> dict | None:
     """The row of a point that is done, by this version of netsim, or None."""
     try:
-        return json.loads(_file(path, point).read_text())
-    except (OSError, ValueError):
+        found = json.loads(durable.read(_file(path, point)) or b"null")
+    except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def outdated(path: Path, points: Sequence[Point]) -> int:
@@ -43,13 +45,7 @@ def _file(path: Path, point: Point) -> Path:
 
 
 def _save(path: Path, point: Point, row: dict) -> None:
-    target = _file(path, point)
-    partial = target.with_suffix(".partial")
-    try:
-        partial.write_text(json.dumps(row, indent=1))
-        partial.replace(target)
-    except OSError as error:
-        raise RunError(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+    durable.write(_file(path, point), json.dumps(row, indent=1).encode())
 
 
 def run(
@@ -94,12 +90,9 @@ def describe(path: Path, command: str, facts: dict[str, object], schedule: str |
     from netsim.configuration import versions
 
     content = {"command": command, **facts, "versions": {**versions(), "sources": version()}}
-    try:
-        (path / "sweep.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
-        if schedule is not None:
-            (path / "schedule.toml").write_text(schedule, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write into {str(path)!r}: {error.strerror or error}") from None
+    durable.write(path / "sweep.toml", tomli_w.dumps(content).encode())
+    if schedule is not None:
+        durable.write(path / "schedule.toml", schedule.encode())
 
 
 def table(rows: Sequence[dict]) -> str:

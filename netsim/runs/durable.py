@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,17 @@ _REASONS = {
     errno.EIO: "the disk reports an error",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EISDIR: "that is a folder",
+    errno.ELOOP: "a symbolic link stands there",
+    errno.ENXIO: "a named pipe or device stands there",
+}
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
 }
 
 
@@ -48,6 +60,37 @@ def refusals(path: Path, doing: str = "cannot be written") -> Iterator[None]:
         raise RunError(f"{path} {doing}: {reason(error)}") from error
     except ValueError as error:  # a NUL byte in a path
         raise RunError(f"{str(path)!r} {doing}: {error}") from error
+
+
+def check_place(path: Path) -> None:
+    """Refuse to write where something other than a file stands: links are not followed, devices not replaced.
+
+    Raises `RunError`.
+    """
+    with refusals(path):
+        try:
+            kind = stat.S_IFMT(os.lstat(path).st_mode)
+        except FileNotFoundError:
+            return
+    if kind != stat.S_IFREG:
+        raise RunError(f"{path} cannot be written: {_KINDS.get(kind, 'something else')} stands there")
+
+
+def check_file(path: Path) -> None:
+    """Refuse to read what is missing or no file: a pipe would be waited for. Raises `RunError`."""
+    with refusals(path, "cannot be read"):
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+    if not regular:
+        raise RunError(f"{path} cannot be read: it is no regular file")
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a file; None where there is none. Raises `RunError`."""
+    if not os.path.lexists(path):
+        return None
+    check_file(path)
+    with refusals(path, "cannot be read"):
+        return path.read_bytes()
 
 
 #: What a file system answers that cannot sync folders, or lets nobody open this one: no reason to stop a run.
@@ -82,13 +125,18 @@ def write(path: Path, content: bytes, *, keep: Path | None = None) -> None:
     """Replace `path` by `content` in one step; with `keep`, what stood at `path` moves there.
 
     The new file is complete and synced before any rename, so a kill leaves `path` old, or new, or (with
-    `keep`) for an instant only `keep`. The file aside has a fixed name: the next write overwrites what a kill
+    `keep`) for an instant only `keep`. The file aside has a fixed name: the next write removes what a kill
     left of it. Raises `RunError`; `path` is then what it was.
     """
     aside = path.with_name(f".{path.name}.tmp")
+    for place in (path, keep):
+        if place is not None:
+            check_place(place)
     with refusals(path):
         try:
-            with open(aside, "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                aside.unlink()
+            with open(aside, "xb") as file:  # made here: nobody's link is followed, no pipe is waited for
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -109,6 +157,7 @@ def append(path: Path, content: bytes) -> None:
     Raises `RunError`.
     """
     # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
+    check_place(path)
     with refusals(path), open(path, "ab", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:

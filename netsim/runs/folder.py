@@ -106,6 +106,7 @@ class Run:
         """Take the folder for this process, or raise at once. The system frees it when the process dies."""
         import filelock
 
+        durable.check_place(self.path / ".lock")  # the library may empty what it opens
         lock = filelock.FileLock(self.path / ".lock")
         with durable.refusals(self.path):
             try:
@@ -147,6 +148,7 @@ class Run:
 
     def configuration(self) -> str:
         """The text of run.toml."""
+        durable.check_file(self.configuration_path)
         with durable.refusals(self.configuration_path, "cannot be read"):
             try:
                 return self.configuration_path.read_text(encoding="utf-8")
@@ -189,20 +191,45 @@ class Run:
     def restore(self, report: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that is whole; None for a run that had none yet.
 
-        A damaged one is reported and set aside (``*.damaged``). metrics.jsonl and timings.jsonl are cut back
-        to what the checkpoint covers. Raises `RunError` if there are checkpoints and none is whole.
+        A damaged one is reported and set aside (``*.damaged``), and so is a timings.jsonl with lines that are no
+        records, which stand nowhere else. metrics.jsonl and timings.jsonl are cut back to what the checkpoint covers.
+        Raises `RunError` if there are checkpoints and none is whole.
         """
         self._check_ours()
-        checkpoint = self._newest(report)
+        checkpoint, damaged = self._newest()
+        for bad, error in damaged:
+            aside = _aside(bad)
+            report(f"{error}; kept as {aside.name}; going on from {self.previous_path.name}")
+            with durable.refusals(bad, "cannot be set aside"):
+                os.replace(bad, aside)
         metrics = checkpoint.metrics.encode() if checkpoint else b""
         records.rewrite(self.metrics_path, metrics)
-        epochs = metrics.count(b"\n")
-        kept = {timing["epoch"]: records.line(timing) for timing in self.timings() if timing["epoch"] <= epochs}
-        records.rewrite(self.timings_path, b"".join(kept.values()))
+        self._restore_timings(metrics.count(b"\n"), report)
         return checkpoint
 
-    def _newest(self, report: Callable[[str], None]) -> Checkpoint | None:
-        damaged = []
+    def _restore_timings(self, epochs: int, report: Callable[[str], None]) -> None:
+        """Leave the times of the first `epochs` epochs."""
+        content = durable.read(self.timings_path) or b""
+        if bad := records.damaged(content):
+            aside = _aside(self.timings_path)
+            lines = "a line is no record" if bad == 1 else f"{bad} lines are no records"
+            report(f"{self.timings_path} is damaged: {lines}; kept as {aside.name}")
+            durable.write(aside, content)
+        timings = records.parse(content)
+        kept = {timing["epoch"]: records.line(timing) for timing in timings if 0 < timing["epoch"] <= epochs}
+        records.rewrite(self.timings_path, b"".join(kept.values()))
+
+    def epochs_done(self) -> int:
+        """Epochs of the newest checkpoint that is whole; 0 for a run that had none yet.
+
+        A checkpoint has a checksum, and metrics.jsonl has none. Raises `RunError` as `restore` does.
+        """
+        checkpoint, _ = self._newest()
+        return 0 if checkpoint is None else checkpoint.position["epoch"]
+
+    def _newest(self) -> tuple[Checkpoint | None, list[tuple[Path, RunError]]]:
+        """The newest checkpoint that is whole, if there is any, and the damaged one after it with what it lacks."""
+        damaged: list[tuple[Path, RunError]] = []
         for path in (self.last_path, self.previous_path):
             if not path.exists():  # a kill between two renames leaves only the previous one
                 continue
@@ -211,17 +238,17 @@ class Run:
             except RunError as error:
                 damaged.append((path, error))
                 continue
-            for bad, error in damaged:
-                aside = bad.with_name(bad.name + ".damaged")
-                report(f"{error}; kept as {aside.name}; going on from {path.name}")
-                with durable.refusals(bad, "cannot be set aside"):
-                    os.replace(bad, aside)
-            return checkpoint
+            return checkpoint, damaged
         if damaged:
             raise damaged[0][1]
         if len(self.metrics()) > 1:  # one line may stand alone: it comes before the first checkpoint
             raise RunError(f"{self.path} has no checkpoint any more: {self.last_path.name} is missing")
-        return None
+        return None, []
+
+
+def _aside(path: Path) -> Path:
+    """Where a damaged file is kept."""
+    return path.with_name(path.name + ".damaged")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ metrics.jsonl never decides anything: a resumed run writes it anew.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from netsim.runs import durable
@@ -25,11 +26,7 @@ def append(path: Path, record: dict) -> None:
 
 def read(path: Path) -> list[dict]:
     """The records in the file; none if there is no file. Raises `RunError` if it cannot be read."""
-    with durable.refusals(path, "cannot be read"):
-        try:
-            return parse(path.read_bytes())
-        except FileNotFoundError:
-            return []
+    return parse(durable.read(path) or b"")
 
 
 def parse(content: bytes) -> list[dict]:
@@ -40,22 +37,40 @@ def parse(content: bytes) -> list[dict]:
     """
     records: list[dict] = []
     for text in content.split(b"\n")[:-1]:
-        try:
-            record = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if _is_record(record):
+        record = _record(text)
+        if record is not None:
             records.append(record)
     return records
+
+
+def damaged(content: bytes) -> int:
+    """How many whole lines are no records: they come of a disk or an editor, not of a kill."""
+    return sum(_record(text) is None for text in content.split(b"\n")[:-1])
+
+
+def _record(text: bytes) -> dict | None:
+    """The record of a line; None where there is none in it."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if _is_record(found) else None
 
 
 def _is_record(found: object) -> bool:
     """Whether `found` is an epoch's numbers: {"epoch": 3, "train_loss": 0.1, "correlation": {"conv1": 0.2}, ..}."""
     if not isinstance(found, dict) or type(found.get("epoch")) is not int:
         return False
-    values = [*found.values()]
-    values += [inner for value in values if isinstance(value, dict) for inner in value.values()]
-    return all(value is None or isinstance(value, int | float | dict) for value in values)
+    parts = [value.values() if isinstance(value, dict) else (value,) for value in found.values()]
+    return all(value is None or _is_number(value) for part in parts for value in part)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that a run writes: NaN and infinity, which JSON in Python's way may hold, are none."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number larger than any float
+        return False
 
 
 def merit(record: dict) -> tuple[float, float]:
@@ -69,12 +84,8 @@ def merit(record: dict) -> tuple[float, float]:
 
 def rewrite(path: Path, content: bytes) -> None:
     """Let the file hold exactly `content`; it is touched only if it does not already. Raises `RunError`."""
-    with durable.refusals(path, "cannot be read"):
-        try:
-            stands = path.read_bytes()
-        except FileNotFoundError:
-            stands = b""
-    if stands != content:
+    durable.check_place(path)
+    if (durable.read(path) or b"") != content:
         durable.write(path, content)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netsim import architectures, geometry, notation
+from netsim import architectures, geometry, notation, sealed
 from netsim.arrays import check_images, check_weights
-from netsim.errors import ArrayError, DataError, OptionError, UnknownNameError, nearest, shown
+from netsim.errors import ArrayError, DataError, OptionError, RunError, UnknownNameError, nearest, shown
 from netsim.kernels.workers import Workers
 from netsim.layers import Full, Layer, PoolRules, Weighted, direct_way, make_layer
 from netsim.values import check_number, check_seed
@@ -19,6 +19,8 @@ from netsim.workspace import Workspace, chunk_size
 
 #: First words of the random streams that weights and connections are drawn from.
 _WEIGHTS, _CONNECTIONS, _DIRECT = 1, 2, 3
+#: What stands in the description of a file that `load` reads; "run" is a checkpoint's.
+_DESCRIPTION = ("architecture", "input_shape", "classes", "seed", "options", "run", sealed.SEAL)
 #: How the filters of untied layers are drawn.
 UNTIED_STARTS = ("apart", "spread")
 
@@ -279,35 +281,41 @@ class Network:
         }
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the net to a safetensors file, which `netsim.load` reads."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
+        """Write the net to a safetensors file with a checksum, which `netsim.load` reads.
 
+        What stood at ``path`` is replaced in one step. Raises DataError where it cannot be written.
+        """
+        from netsim.runs import durable
+
+        path = Path(path)
+        if not path.parent.is_dir():
+            raise DataError(f"cannot write {path}: there is no folder {path.parent}")
+        content = sealed.to_bytes(self.state(), self.description())
         try:
-            save_file(self.state(), os.fspath(path), {"netsim": json.dumps(self.description())})
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"cannot write {os.fspath(path)}: {getattr(error, 'strerror', None) or error}") from None
+            durable.write(path, content)
+        except RunError as error:
+            raise DataError(str(error)) from None
 
 
 def load(path: str | os.PathLike) -> Network:
-    """Read a net that `Network.save` wrote.
+    """Read a net that `Network.save` wrote, or that of a checkpoint.
+
+    Files of earlier versions have no checksum; they are read as they are.
 
     Raises
     ------
     DataError : the file is missing, damaged, or not a net of ours
     """
-    from safetensors import SafetensorError, safe_open
-
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise DataError(f"there is no file {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
-            description = json.loads((file.metadata() or {}).get("netsim", "null"))
-            # a checkpoint within an epoch under a schedule also holds "streams/...", what the units carried then
-            state = {name: file.get_tensor(name) for name in file.keys() if not name.startswith("streams/")}  # noqa: SIM118
-        if description is None:
-            raise DataError(f"{path} is a safetensors file, but not a net saved by netsim")
+        arrays, description = sealed.read(path)
+        for name in description:
+            if name not in _DESCRIPTION:  # a seal whose name is damaged must not count as none
+                raise ValueError(f"there is no entry {shown(name)} in the description of a net")
+        # a checkpoint within an epoch under a schedule also holds "streams/...", what the units carried then
+        state = {name: array for name, array in arrays.items() if not name.startswith("streams/")}
         net = Network(
             description["architecture"],
             description["input_shape"],
@@ -316,8 +324,8 @@ def load(path: str | os.PathLike) -> Network:
             **description["options"],
         )
         net.restore(state)
-    except DataError:
-        raise
-    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+    except sealed.SealError as error:
         raise DataError(f"{path} cannot be read as a net: {error}") from None
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a net: {' '.join(str(error).split())[:200]}") from None
     return net

@@ -83,6 +83,46 @@ def test_a_file_that_cannot_be_loaded(tmp_path, damage):
     assert str(caught.value).count(str(path)) == 1  # told once, by us
 
 
+def test_every_flipped_byte_is_found(tmp_path):
+    net = netsim.Network("full 2; output", (2, 2, 1), 2)
+    net.save(tmp_path / "net.safetensors")
+    whole = (tmp_path / "net.safetensors").read_bytes()
+    unnoticed, refused = [], 0
+    for at in range(len(whole)):
+        for bit in (1, 0x20):
+            (tmp_path / "net.safetensors").write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+            try:
+                found = netsim.load(tmp_path / "net.safetensors")
+            except errors.DataError as error:
+                assert "\n" not in str(error)
+                refused += 1
+            else:  # a blank of the header's padding: nothing that is read
+                assert_same_state(net, found)
+                assert found.description() == net.description()
+                unnoticed.append(at)
+    assert refused > 2 * len(whole) - 16 and len(unnoticed) < 16
+
+
+def test_a_flipped_weight_of_a_checkpoint_is_found(tmp_path):
+    from netsim.runs.checkpoints import Checkpoint
+
+    net = network()
+    content = Checkpoint(net.state(), {"epoch": 1}, "", net.description()).to_bytes()
+    (tmp_path / "last.safetensors").write_bytes(content)
+    assert_same_state(netsim.load(tmp_path / "last.safetensors"), net)
+    (tmp_path / "last.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(errors.DataError, match="does not have the checksum written in it"):
+        netsim.load(tmp_path / "last.safetensors")
+
+
+def test_a_file_of_before_checksums_is_read(tmp_path):
+    from safetensors.numpy import save_file
+
+    net = network()
+    save_file(net.state(), tmp_path / "old.safetensors", {"netsim": json.dumps(net.description())})
+    assert_same_state(netsim.load(tmp_path / "old.safetensors"), net)
+
+
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(errors.DataError, match="nowhere"):
         network().save(tmp_path / "nowhere" / "net.safetensors")

@@ -9,6 +9,7 @@ Defaults: Amit (2019), section 4 (step 0.1, batches of 500, 5,000 validation ima
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Iterable
@@ -34,6 +35,24 @@ _Names = Annotated[
     Field(strict=False, max_length=1_000),
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
 ]
+
+
+def _check_information(table: object) -> object:
+    """Refuse in a table of information what a run.toml that netsim wrote does not hold and cannot be written again."""
+    left = list(table.values()) if isinstance(table, dict) else []
+    while left:
+        value = left.pop()
+        if isinstance(value, list | tuple):
+            left += value
+        elif isinstance(value, int):
+            if abs(value) >= 2**63:
+                raise ValueError("holds a whole number of more than 64 bits")
+        elif not isinstance(value, str) and not (isinstance(value, float) and math.isfinite(value)):
+            raise ValueError("may hold text, finite numbers, true, false and lists of these only")
+    return table
+
+
+_Information = Annotated[dict[str, Any], Field(default_factory=dict), BeforeValidator(_check_information)]
 
 
 class Source(BaseModel):
@@ -97,8 +116,8 @@ class Configuration(BaseModel):
     source: Source | None = None
     threads: Annotated[int, Field(ge=1, le=1_024)] | None = None
     device: _Text = "cpu"
-    resolved: dict[str, Any] = Field(default_factory=dict)
-    versions: dict[str, Any] = Field(default_factory=dict)
+    resolved: _Information
+    versions: _Information
 
     @property
     def label(self) -> str:
@@ -318,6 +337,7 @@ _WORDS = {
     "missing": "must be given",
     "extra_forbidden": "is no key there",
     "literal_error": "must be {expected}",
+    "value_error": "{error}",
 }
 
 

@@ -115,6 +115,68 @@ def test_lost_metrics_come_back_from_the_checkpoint(tmp_path, data):
     assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"epoch": 2, "images_per_second": NaN, "seconds": NaN}', b'{"epoch": 2, "seconds": Infinity}',
+        b'{"epoch": 2, "seconds": 1e999}', b'{"epoch": 2, "seconds": 1' + b"0" * 400 + b"}",
+        b'{"epoch": 2, "images_per_second": {"a": {"b": 1}}}', b'{"epoch": 2, "sec', b"\xff\xfe", b"\0" * 50, b"2", b"",
+    ],
+)  # fmt: skip
+def test_damaged_times_are_kept_aside_and_stop_nothing(tmp_path, data, line):
+    small_runs.start(tmp_path / "run", data)
+    path = tmp_path / "run" / "timings.jsonl"
+    first, _, third = path.read_bytes().splitlines(keepends=True)
+    damaged = first + line + b"\n" + third
+    path.write_bytes(damaged)
+    events = []
+    small_runs.resume(tmp_path / "run", events.append, epochs=4)
+    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    assert notice.endswith("timings.jsonl is damaged: a line is no record; kept as timings.jsonl.damaged")
+    assert (tmp_path / "run" / "timings.jsonl.damaged").read_bytes() == damaged
+    assert [timing["epoch"] for timing in records.read(path)] == [1, 3, 4]
+    path.write_bytes(damaged)  # where nothing is left to learn, the end is told all the same
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "4"]) == 0
+
+
+@pytest.mark.parametrize(
+    "forged", [b'{"epoch": 9}\n' * 30, b'{"epoch": 1, "train_error": NaN}\n', b"", b"\xff\n\xff\n", None]
+)
+def test_the_checkpoint_and_not_the_metrics_says_how_far_a_run_is(tmp_path, data, forged):
+    small_runs.start(tmp_path / "run", data)
+    small_runs.start(tmp_path / "whole", data, epochs=5)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.unlink()
+    if forged is not None:
+        metrics.write_bytes(forged)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "2"]) == 2  # it has done three
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "5", "--quiet"]) == 0
+    assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe", b"resolved = 1\n", b"step_size = nan\n", b"[resolved]\nx = nan\n", b"[versions]\nnumpy = [inf]\n",
+        b"[resolved]\nx = 0x" + b"f" * 5000 + b"\n", b"[resolved]\nx = [0x" + b"f" * 5000 + b"]\n",
+        b"[versions]\nx = 1979-05-27\n", b"[versions.numpy]\na = [{}]\n", b"[resolved]\n\"a\\nb\" = 1\n", b"\0", b"[",
+    ],
+)  # fmt: skip
+def test_a_damaged_configuration_is_one_line(tmp_path, data, capfd, damage):
+    small_runs.start(tmp_path / "run", data)
+    before = small_runs.bits(tmp_path / "run")
+    path = tmp_path / "run" / "run.toml"
+    text = path.read_bytes()
+    path.write_bytes(text[: text.index(b"[resolved]")] + damage)
+    for command in (["train", "--epochs", "4", "--quiet", "--resume"], ["eval"], ["plot"]):
+        status = run([*command, str(tmp_path / "run")])
+        told = capfd.readouterr().err
+        assert (status, told.count("\n")) == (2, 1) or (status == 0 and "Traceback" not in told)
+        assert status == 0 or small_runs.bits(tmp_path / "run") == before
+
+
 def test_timings_hold_one_line_an_epoch(tmp_path, data):
     small_runs.start(tmp_path / "run", data)
     with open(tmp_path / "run" / "timings.jsonl", "ab") as file:

@@ -114,7 +114,7 @@ def resume(path: Path, given: dict, unfit: list[str], out: str | None, config: P
         old = configuration.build(values, source)
         values.update(configuration.absolute_paths(given))
         asked = configuration.build(values, source, names=OPTION_NAMES)
-        done = len(run.metrics())
+        done = run.epochs_done()
         if asked.epochs < done:
             raise OptionError(f"--epochs is {asked.epochs}, but {run.path} has done {done} epochs already")
         prepared = _prepare(asked)

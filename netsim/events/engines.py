@@ -54,5 +54,6 @@ def check_length(schedule: Schedule, presentations: int, streams: int = 1) -> No
     each = presentations // streams
     if schedule.plasticity_lag >= each:
         raise OptionError(
-            f"plasticity_lag is {schedule.plasticity_lag:g} presentations, a stream has {each}: no change would come"
+            f"plasticity_lag is {schedule.plasticity_lag:g} presentations, a stream has {each}: no change would come, "
+            f"it must be below {each}"
         )

@@ -183,8 +183,12 @@ class Schedule:
     def _check(self, times: NominalTimes) -> None:
         for event in EVENTS:
             for name, time in zip(times.names, getattr(times, event), strict=True):
-                if time < 0.0:
-                    raise OptionError(f"{event} of {name} is at {time:g} {self.unit}: before the presentation starts")
+                if time < 0.0:  # only a skew can do that
+                    least = dict(self.skew)[name] - time
+                    raise OptionError(
+                        f"{event} of {name} is at {time:g} {self.unit}, before the presentation starts: skew of {name} "
+                        f"must be at least {least:g}"
+                    )
                 if time > times.period and not self.overlap:
                     raise OptionError(
                         f"{event} of {name} is at {time:g} {self.unit}, the presentation ends at {times.period:g}: "
@@ -325,6 +329,10 @@ def _of(what: str, name: object) -> str:
     return f"{what} of {name if plain else shown(name)}"
 
 
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
 def _jitters(table: object) -> dict[str, Distribution]:
     if table is None:
         return {}
@@ -332,7 +340,8 @@ def _jitters(table: object) -> dict[str, Distribution]:
         raise OptionError('[jitter] must be a table such as {distribution = "normal", scale = 0.5}')
     if not table or not set(table) <= set(EVENTS):
         unknown = [name for name in table if name not in EVENTS]
-        if "distribution" not in table and 0 < len(unknown) < len(table):
+        # where an event is named, or a table stands where one could be, tables of events are meant
+        if "distribution" not in table and (len(unknown) < len(table) or any(map(_is_table, table.values()))):
             raise OptionError(f"[jitter] has no entry {shown(unknown[0])}{nearest(unknown[0], EVENTS)}")
         draw = Distribution.from_table(table, "[jitter]")
         return dict.fromkeys(_JITTERS, draw)

@@ -25,7 +25,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="200 digits, one epoch, one seed, two jitters")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the sweep")
     options = arguments.parse_args()
-    size = ["--epochs", "6", "--seeds", "3", "--sweep", "jitter=0,0.1,0.125,0.15,0.175,0.2,0.25,0.35,0.5,0.75,1"]
+    size = ["--epochs", "6", "--seeds", "3", "--sweep", "jitter=0,0.1,0.125,0.15,0.175,0.2,0.25"]
     if options.quick:
         size = ["--epochs", "1", "--train-images", "200", "--measured", "50", "--sweep", "jitter=0,0.2"]
         size += ["--workers", "1"]

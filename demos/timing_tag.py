@@ -28,8 +28,8 @@ def main() -> None:
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text, jitters in (
-        ("tag", LATE + "tag_decay = inf\n", "0,0.15,0.2,0.25,0.3,0.4,0.6"),
-        ("no-tag", LATE, "0,0.2"),
+        ("tag", LATE + "tag_decay = inf\n", "0,0.2,0.25,0.3,0.4"),
+        ("no-tag", LATE, "0"),
     ):
         schedule = options.out / f"{name}.toml"
         schedule.write_text(text)

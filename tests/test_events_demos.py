@@ -10,9 +10,9 @@ DEMOS = Path(__file__).resolve().parent.parent / "demos"
 LEFT = {
     "timing_jitter": ["timing-jitter-plus/timing.csv", "timing-jitter-plus/timing.png"],
     "timing_jitter --sign minus": ["timing-jitter-minus/timing.csv"],
-    "timing_streams": ["timing-streams-random-plus/timing.png", "timing-streams-blocked-plus/timing.png"],
+    "timing_streams": ["timing-streams-random/timing.png", "timing-streams-blocked-40/timing.png"],
     "timing_tag": ["timing-tag-plus/timing.png", "timing-no-tag-plus/timing.png"],
-    "timing_replacement": ["timing-replacement.csv"],
+    "timing_replacement": ["timing-replacement-plus/timing.png", "timing-replacement-minus/timing.png"],
     "timing_engines": ["timing-engines.png"],
     "timing_engines --table": ["timing-engines.csv"],
 }

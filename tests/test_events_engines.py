@@ -194,6 +194,28 @@ def test_refusals():
 
 
 # ----------------------------------------------------------------------------------------------- batched
+@pytest.mark.parametrize(
+    ("schedule", "what"),
+    [
+        (
+            Schedule(plasticity=(("conv1", 30.0),), overlap=True),
+            "events that nominally fall into the next presentation",
+        ),
+        (Schedule(feedback=(("full1", 2.0),), feedback_first=True), "feedback that nominally comes before feedforward"),
+        (Schedule(unit_delay=Distribution("exponential", 0.1)), "a fixed delay of units"),
+    ],
+)
+def test_batched_refuses_what_single_presentations_cannot_hold(schedule, what):
+    with pytest.raises(OptionError) as caught:
+        make(network(), schedule, "batched")
+    assert str(caught.value) == f"the batched engine cannot do {what}: take the exact one"
+    make(network(), schedule, "exact")
+
+
+def test_what_is_allowed_and_not_used_is_no_reason_to_refuse():
+    make(network(), Schedule(overlap=True, feedback_first=True), "batched")
+
+
 def test_batched_at_nominal_times_is_the_phase_locked_engine():
     nets = [network(), network()]
     trainers = [netsim.Trainer(nets[0]), BatchedTrainer(nets[1], "nominal")]

@@ -86,21 +86,25 @@ class PhaseTable:
 
     Places count populations from 0 (-1: the image). Raises OptionError for what probabilities of single presentations
     cannot hold: plasticity lags, synaptic tags, weights that change online, random lengths of phases, fixed delays of
-    units.
+    units, events that nominally fall into the next presentation, feedback that nominally comes before feedforward.
     """
 
     def __init__(self, schedule: Schedule, layout: Layout):
+        self.schedule, self.layout = schedule, layout
+        self.nominal = nominal = schedule.nominal(layout.names)
+        arrivals, returns = np.array(nominal.feedforward), np.array(nominal.feedback)
+        latest = max(*nominal.feedforward, *nominal.feedback, *nominal.plasticity)
         for wrong, what in (
             (schedule.weights == "online", 'weights = "online"'),
             (schedule.plasticity_lag > 0, "a plasticity lag"),
             (schedule.tag_decay is not None, "a synaptic tag"),
             (schedule.forward_extension or schedule.feedback_extension, "a random length of the phases"),
             (schedule.unit_delay is not None, "a fixed delay of units"),
+            (latest > nominal.period, "events that nominally fall into the next presentation"),
+            (np.any(returns <= arrivals), "feedback that nominally comes before feedforward"),
         ):
             if wrong:
                 raise OptionError(f"the batched engine cannot do {what}: take the exact one")
-        self.schedule, self.layout = schedule, layout
-        self.nominal = schedule.nominal(layout.names)
         self._times = [self._draws(place) for place in range(len(layout.names))]
         self._sorted: dict[int, list[np.ndarray]] = {}
 

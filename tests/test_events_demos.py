@@ -15,6 +15,7 @@ LEFT = {
     "timing_replacement": ["timing-replacement-plus/timing.png", "timing-replacement-minus/timing.png"],
     "timing_engines": ["timing-engines.png"],
     "timing_engines --table": ["timing-engines.csv"],
+    "timing_speed": ["timing-speed.csv"],
 }
 
 

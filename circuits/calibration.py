@@ -7,6 +7,8 @@ gate     width    standard deviation of a unit's threshold from presentation to 
          noise    standard deviation of what passes an open gate, for a top-down input of 1
 error    width, bias, spread of the margins of the output error circuit, likewise;
          noise    standard deviation of its output while a teacher line is open (its size is 1 here)
+noise_onset    size of a signal from which its noise is full; below, a fall with the square root of the size is fitted,
+         as that of the noise of independent spikes; a signal of 0 is silent
 settling_time_over_tau    after which the mean activity is within 5% of its way from its target
 """
 
@@ -30,6 +32,7 @@ SETTLED = 0.05  # share of the way that is left when an activity counts as settl
 WIDEST, FINEST = 0.2, 0.008  # half widths of the first sweep around a threshold and of the last
 POINTS = 21  # inputs in a sweep
 OPEN = (-0.8, -0.4, 0.1, 0.4, 0.8)  # inputs at which a gate is open, and each teacher line
+SIZES = (0.05, 0.1, 0.2, 0.3, 0.5)  # of top-down inputs whose noise is compared with that of 1
 SHUT = (-3.0, -2.0, -1.5, 1.5, 2.0, 3.0)  # and at which a gate is shut
 
 
@@ -58,6 +61,7 @@ class Calibration:
     gate_noise: float
     error: Threshold
     error_noise: float
+    noise_onset: float
     settling_time_over_tau: float
     gate_curve: dict[str, list[float]]
     error_curve: dict[str, list[float]]
@@ -71,6 +75,7 @@ class Calibration:
             "circuit": {name: getattr(self, name) for name in circuit},
             "gate": {**asdict(self.gate), "leak": self.gate_leak, "noise": self.gate_noise},
             "error": {**asdict(self.error), "noise": self.error_noise},
+            "noise_onset": self.noise_onset,
             "settling_time_over_tau": self.settling_time_over_tau,
             "settled_within": SETTLED,
             "gate_curve": self.gate_curve,
@@ -115,6 +120,11 @@ def calibrate(
         [len(opened), len(opened) + len(shut)],
         axis=1,
     )
+    # the same open gates, for smaller top-down inputs
+    smaller = respond_threshold(
+        np.tile(opened, (trials, len(SIZES))), np.tile(np.repeat(SIZES, len(opened)), (trials, 1)), parameters, **how
+    )
+    noises = smaller.error.reshape(trials, len(SIZES), -1).std(axis=(0, 2))
     # inputs that leave a teacher line open, then the whole curve for the own class and for another
     x = np.concatenate([opened, curve, curve])
     teacher = np.concatenate([np.where(opened > 0, 1, -1), np.ones(81), -np.ones(81)])
@@ -132,10 +142,18 @@ def calibrate(
         gate_noise=float(gates[0].std()),
         error=_threshold(error, parameters, units, trials),
         error_noise=float(answers.error[:, : len(opened)].std()),
+        noise_onset=_onset(noises, gates[0].std()),
         settling_time_over_tau=_settling_time(gate, parameters, units),
         gate_curve={"h": curve.tolist(), "gate": gates[2].mean(axis=0).tolist()},
         error_curve={"x": curve.tolist(), "own": own.tolist(), "other": other.tolist()},
     )
+
+
+def _onset(noises: np.ndarray, full: float) -> float:
+    """The onset, 0 to 1, with which full * sqrt(size / onset), at most full, comes nearest to the noises at `SIZES`."""
+    onsets = np.linspace(0.01, 1, 100)
+    fitted = full * np.sqrt(np.minimum(1, np.array(SIZES) / onsets[:, None]))
+    return float(onsets[((fitted - noises) ** 2).sum(axis=1).argmin()])
 
 
 def _threshold(respond: Callable[..., Response], parameters: Parameters, units: int, trials: int) -> Threshold:

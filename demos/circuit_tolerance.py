@@ -1,27 +1,33 @@
 """How much imperfection of its circuits learning stands: simpnet on handwritten digits, validation error.
 
-    python demos/circuit_tolerance.py [--quick] [--seeds N] [--epochs N] [--out DIR]
+    python demos/circuit_tolerance.py [--quick] [--seeds N] [--epochs N] [--calibrations FILE ...] [--out DIR]
 
-Three sweeps, all else ideal: spread of the thresholds from unit to unit (gates and margins of the output error),
-share of the feedback that leaks through a shut gate, noise of the output error. Writes circuit-tolerance.png:
-mean over seeds, with the standard error of that mean.
+Four sweeps, all else ideal: spread of the thresholds from unit to unit (gates and margins of the output error),
+share of the feedback that leaks through a shut gate, noise of what open gates pass, noise of the output error. Writes
+circuit-tolerance.png: mean over seeds, with the standard error of that mean. Calibrations of populations of spiking
+neurons (`netsim circuit calibrate --spiking`) are marked where they lie.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
 
 from netsim import Network, Trainer, data
+from netsim.components import Components
 
 LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 SWEEPS = {
-    "spread of the thresholds": ("threshold_spread", "error_spread"),
+    "spread of the thresholds": ("gate_spread", "error_spread"),
     "leak of a shut gate": ("gate_leak",),
+    "noise of open gates": ("gate_noise",),
     "noise of the output error": ("error_noise",),
 }
+#: Signals below this size are less noisy: what populations of spiking neurons have, of 50 neurons as of 200.
+NOISE_ONSET = 0.26
 COLORS = {"urfb": "tab:blue", "frfb": "tab:red"}
 VALIDATION, BATCH = 360, 50
 
@@ -30,7 +36,7 @@ def validation_error(dataset, circuits: dict, protocol: str, seed: int, epochs: 
     """Share of validation images that simpnet gets wrong after so many epochs."""
     train, validation = dataset.holdout(VALIDATION)
     net = Network("simpnet", dataset.input_shape, dataset.classes, seed=seed)
-    trainer = Trainer(net, protocol, circuits=circuits)
+    trainer = Trainer(net, protocol, circuits={**circuits, "noise_onset": NOISE_ONSET})
     random = np.random.default_rng(seed)
     for epoch in range(epochs):
         trainer.begin_epoch(epoch)
@@ -46,11 +52,13 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="two levels, one seed, three epochs")
     arguments.add_argument("--seeds", type=int, default=5, help="runs of each setting")
     arguments.add_argument("--epochs", type=int, default=20, help="epochs of each run")
+    arguments.add_argument("--calibrations", type=Path, nargs="*", default=[], help="populations to be marked")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
     options = arguments.parse_args()
     levels, seeds, epochs = (LEVELS, options.seeds, options.epochs) if not options.quick else ((0.0, 0.5), 1, 3)
     if seeds < 1 or epochs < 1:
         arguments.error("--seeds and --epochs must be 1 or more")
+    marks = {f"N = {neurons(path)}": Components.from_json(path) for path in options.calibrations}
     dataset = data.load("digits")
     found: dict[str, dict[str, np.ndarray]] = {}
     ideal = {name: [validation_error(dataset, {}, name, seed, epochs) for seed in range(seeds)] for name in COLORS}
@@ -66,15 +74,20 @@ def main() -> None:
             found[title][protocol] = 100 * np.array(errors)
             means = " ".join(f"{value:.1f}" for value in found[title][protocol].mean(axis=1))
             print(f"{title}, {protocol}: {means} % at {' '.join(f'{level:g}' for level in levels)}", flush=True)
-    print(draw(levels, found, f"{seeds} seeds, {epochs} epochs", options.out / "circuit-tolerance.png"))
+    print(draw(levels, found, marks, f"{seeds} seeds, {epochs} epochs", options.out / "circuit-tolerance.png"))
 
 
-def draw(levels, found: dict[str, dict[str, np.ndarray]], how: str, path: Path) -> Path:
-    """One panel a sweep, one line a protocol."""
+def neurons(calibration: Path) -> int:
+    """Number of neurons of the populations that were calibrated."""
+    return json.loads(calibration.read_text(encoding="utf-8"))["circuit"]["neurons"]
+
+
+def draw(levels, found: dict[str, dict[str, np.ndarray]], marks: dict[str, Components], how: str, path: Path) -> Path:
+    """One panel a sweep, one line a protocol, a mark where calibrated circuits lie."""
     from circuits.figures import default_style, new_figure, save
 
     with default_style():
-        figure = new_figure(12, 4)
+        figure = new_figure(14, 4)
         panels = figure.subplots(1, len(found), sharey=True)
         for axes, (title, protocols) in zip(panels, found.items(), strict=True):
             for protocol, errors in protocols.items():
@@ -83,6 +96,9 @@ def draw(levels, found: dict[str, dict[str, np.ndarray]], how: str, path: Path) 
                     levels, errors.mean(axis=1), deviation / np.sqrt(errors.shape[1]), color=COLORS[protocol],
                     marker="o", capsize=3, label=protocol.upper(),
                 )  # fmt: skip
+            for (circuit, components), dashes in zip(marks.items(), ("--", ":", "-."), strict=False):
+                largest = max(getattr(components, name) for name in SWEEPS[title])
+                axes.axvline(largest, color="gray", linestyle=dashes, label=circuit)
             axes.set_xlabel(title)
             axes.grid(alpha=0.3)
         panels[0].set_ylabel("validation error (%)")

@@ -8,8 +8,10 @@ What each does to a unit: `netsim.kernels.components`.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import operator
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -22,17 +24,18 @@ from netsim.errors import DataError, OptionError, nearest, shown
 #: First line of what `netsim circuit calibrate` writes.
 FORMAT = "netsim circuit calibration"
 
-#: Where each parameter stands in that document: (section, name).
+#: Where each parameter stands in that document.
 _MEASURED = {
     "gate_width": ("gate", "width"),
     "gate_bias": ("gate", "bias"),
-    "threshold_spread": ("gate", "spread"),
+    "gate_spread": ("gate", "spread"),
     "gate_leak": ("gate", "leak"),
     "gate_noise": ("gate", "noise"),
     "error_width": ("error", "width"),
     "error_bias": ("error", "bias"),
     "error_spread": ("error", "spread"),
     "error_noise": ("error", "noise"),
+    "noise_onset": ("noise_onset",),
 }
 
 _LARGEST_FILE = 1 << 24  # bytes
@@ -46,11 +49,13 @@ class Components:
     ----------
     gate_width : standard deviation of a unit's threshold from presentation to presentation, >= 0
     gate_bias : shift of all thresholds, outward positive, > -1
-    threshold_spread : standard deviation of the thresholds from unit to unit, fixed for a run, >= 0
+    gate_spread : standard deviation of the thresholds from unit to unit, fixed for a run, >= 0
     gate_leak : share of the feedback that passes a shut gate, 0 to 1
-    gate_noise : standard deviation of what an open gate lets through, >= 0
+    gate_noise : standard deviation of what an open gate lets through, for signals that are not small, >= 0
     error_width, error_bias, error_spread : the same for the margins of the output error
-    error_noise : standard deviation of the output error, >= 0
+    error_noise : standard deviation of the output error where a teacher line is open, >= 0
+    noise_onset : size of a signal from which it is as noisy as the two say, >= 0. Below, noise falls as the square
+        root of the signal's size; a signal of 0 has none
 
     Raises
     ------
@@ -59,13 +64,14 @@ class Components:
 
     gate_width: float = 0.0
     gate_bias: float = 0.0
-    threshold_spread: float = 0.0
+    gate_spread: float = 0.0
     gate_leak: float = 0.0
     gate_noise: float = 0.0
     error_width: float = 0.0
     error_bias: float = 0.0
     error_spread: float = 0.0
     error_noise: float = 0.0
+    noise_onset: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -89,7 +95,7 @@ class Components:
     @property
     def ideal(self) -> bool:
         """Whether gate and output error are those of the paper: then nothing below need be called."""
-        return all(getattr(self, field.name) == 0 for field in fields(self))
+        return all(getattr(self, field.name) == 0 for field in fields(self) if field.name != "noise_onset")
 
     @classmethod
     def from_json(cls, source: Components | Mapping | str | os.PathLike) -> Components:
@@ -117,7 +123,7 @@ class Components:
 
     def thresholds(self, units: int, random: np.random.Generator, *, output: bool = False) -> np.ndarray:
         """Each unit's own thresholds (2, units) float32, upper then lower, both as distances from 0, at least 0."""
-        bias, spread = (self.error_bias, self.error_spread) if output else (self.gate_bias, self.threshold_spread)
+        bias, spread = (self.error_bias, self.error_spread) if output else (self.gate_bias, self.gate_spread)
         values = 1 + bias + spread * random.standard_normal((2, units))
         return np.maximum(values, 0).astype(np.float32)
 
@@ -141,11 +147,11 @@ def _calibrated(document: Mapping, where: str) -> dict[str, float]:
     if document["format"] != FORMAT or document.get("version") != 1:
         raise OptionError(f"{where}: expected format {FORMAT!r}, version 1")
     values = {}
-    for name, (section, key) in _MEASURED.items():
+    for name, path in _MEASURED.items():
         try:
-            values[name] = document[section][key]
+            values[name] = functools.reduce(operator.getitem, path, document)
         except (KeyError, TypeError, IndexError):
-            raise OptionError(f"{where}: the calibration has no {section}.{key}") from None
+            raise OptionError(f"{where}: the calibration has no {'.'.join(path)}") from None
     leak = values["gate_leak"]
     if isinstance(leak, int | float) and not isinstance(leak, bool) and abs(leak - min(max(leak, 0), 1)) < 0.05:
         values["gate_leak"] = min(max(leak, 0), 1)

@@ -66,10 +66,11 @@ def test_spiking_thresholds_have_a_width_and_a_bias(tmp_path):
     assert 0 < found.gate.width < 0.05 and -0.1 < found.gate.bias < 0
     assert 0.02 < found.gate_noise < 0.3 and abs(found.gate_leak) < 0.01
     assert 0.5 < found.error_noise / found.gate_noise < 2  # populations that carry 1 in both circuits
+    assert 0.02 < found.noise_onset < 0.8  # smaller signals are less noisy
     path = found.save(tmp_path / "calibration.json")
     components = Components.from_json(path)
     assert components.gate_bias == found.gate.bias and components.error_noise == found.error_noise
-    assert components.threshold_spread == found.gate.spread and not components.ideal
+    assert components.gate_spread == found.gate.spread and not components.ideal
 
 
 def test_the_document_is_plain_json(of_rates, tmp_path):

@@ -78,7 +78,7 @@ def test_the_imperfect_step_with_ideal_components_is_the_engines(protocol, archi
         {"gate_width": 0.2},
         {"gate_bias": 0.3},
         {"gate_bias": -0.5},
-        {"threshold_spread": 0.3},
+        {"gate_spread": 0.3},
         {"gate_leak": 0.3},
         {"gate_noise": 0.1},
         {"error_width": 0.5},
@@ -94,7 +94,7 @@ def test_each_imperfection_changes_learning_alike_for_any_chunk_and_threads(circ
     assert largest(first, learned(circuits, threads=2, chunk=5)) < 1e-5
     again = learned(circuits, threads=1, chunk=BATCH)
     assert all(np.array_equal(first[name], again[name]) for name in first)
-    if circuits.keys() & {"gate_width", "gate_noise", "error_noise", "threshold_spread"}:
+    if circuits.keys() & {"gate_width", "gate_noise", "error_noise", "gate_spread"}:
         assert largest(first, learned(circuits, seed=9)) > 1e-4
 
 
@@ -114,7 +114,7 @@ def test_a_gate_that_always_leaks_whole_is_no_gate():
 
 
 def test_a_resumed_trainer_draws_what_an_uninterrupted_one_would():
-    circuits = {"threshold_spread": 0.2, "gate_noise": 0.1, "error_noise": 0.1, "gate_width": 0.1}
+    circuits = {"gate_spread": 0.2, "gate_noise": 0.1, "error_noise": 0.1, "gate_width": 0.1}
     net = network()
     first = Trainer(net, circuits=circuits)
     first.step(*data())
@@ -126,7 +126,7 @@ def test_a_resumed_trainer_draws_what_an_uninterrupted_one_would():
 
 
 @pytest.mark.parametrize(
-    "circuits", [{"gate_leak": 0.3}, {"threshold_spread": 0.3, "error_noise": 0.2, "gate_noise": 0.1}]
+    "circuits", [{"gate_leak": 0.3}, {"gate_spread": 0.3, "error_noise": 0.2, "gate_noise": 0.1}]
 )
 def test_signals_are_those_of_the_imperfect_circuits(circuits):
     """The increments of full layers are products of the signals shown; those of ideal circuits are others."""
@@ -162,6 +162,7 @@ def test_a_calibration_file_is_taken(tmp_path):
         "version": 1,
         "gate": {"width": 0.01, "bias": -0.02, "spread": 0.01, "leak": -1e-7, "noise": 0.05},
         "error": {"width": 0.01, "bias": -0.02, "spread": 0.01, "noise": 0.05},
+        "noise_onset": 0.2,
     }
     path = tmp_path / "calibration.json"
     path.write_text(json.dumps(document))

@@ -16,12 +16,13 @@ STREAM = key(5, 1, 2, 3)
 
 GATES = {
     "ideal": {},
-    "spread": {"threshold_spread": 0.3},
+    "spread": {"gate_spread": 0.3},
     "width": {"gate_width": 0.4},
     "bias": {"gate_bias": -0.3},
     "leak": {"gate_leak": 0.25},
     "noise": {"gate_noise": 0.3},
-    "all": dict(threshold_spread=0.2, gate_width=0.3, gate_bias=0.1, gate_leak=0.4, gate_noise=0.2),
+    "noise that falls with the signal": {"gate_noise": 0.3, "noise_onset": 0.6},
+    "all": dict(gate_spread=0.2, gate_width=0.3, gate_bias=0.1, gate_leak=0.4, gate_noise=0.2),
 }
 ERRORS = {
     "ideal": {},
@@ -29,6 +30,7 @@ ERRORS = {
     "width": {"error_width": 0.5},
     "bias": {"error_bias": -0.4},
     "noise": {"error_noise": 0.3},
+    "noise that falls with the signal": {"error_noise": 0.3, "noise_onset": 0.6},
     "all": dict(error_spread=0.2, error_width=0.3, error_bias=0.1, error_noise=0.2),
 }
 
@@ -67,7 +69,7 @@ def test_gates_are_those_of_the_twin(parameters, slope):
     assert 0.05 < shut.mean() < 0.95 and np.isnan(own).sum() == own.size - IMAGES * UNITS
 
     own, places, layout = bordered(signals)
-    ends = components.gate_leak, components.gate_noise
+    ends = components.gate_leak, components.gate_noise, components.noise_onset
     pass_gates(own.reshape(-1), *layout, shut, *ends, slope32, STREAM, BEGIN, 0, IMAGES)
     expected = twin.through_gate(slope * signals, gates, normals(UNITS, 1), **parameters)
     # one rounding of the product with the slope, one at the end
@@ -83,7 +85,8 @@ def test_output_errors_are_those_of_the_twin(parameters):
     x[0] = 1, 1.001, -1, -1.001, 0
     labels = rng.integers(0, classes, images)
     delta, flat = np.full_like(x, np.nan), thresholds.reshape(-1)
-    answer_all(delta, x, labels, flat, components.error_width, components.error_noise, mu, STREAM, BEGIN)
+    varying = components.error_width, components.error_noise, components.noise_onset
+    answer_all(delta, x, labels, flat, *varying, mu, STREAM, BEGIN)
     numbers = [normals(classes, kind, images) for kind in (0, 1)]
     expected = twin.output_error(x, labels, mu, thresholds, *numbers, **parameters)
     np.testing.assert_allclose(delta, expected, rtol=2.0**-23, atol=0)
@@ -95,7 +98,7 @@ def test_ideal_components_are_the_papers():
     np.testing.assert_array_equal(Components().thresholds(5, np.random.default_rng(0)), 1)
     x = np.array([[1.0, -1.0, 0.0], [1.001, -1.001, 2.0]], np.float32)
     delta, ones = np.empty_like(x), np.ones(6, np.float32)
-    answer_all(delta, x, np.array([0, 0]), ones, 0.0, 0.0, 0.5, STREAM, 0)
+    answer_all(delta, x, np.array([0, 0]), ones, 0.0, 0.0, 0.0, 0.5, STREAM, 0)
     np.testing.assert_array_equal(delta, [[1, -0.5, -0.5], [0, 0, -0.5]])
 
 
@@ -110,7 +113,7 @@ def test_each_imperfection_does_what_it_says():
         latch(own, *layout, shut, thresholds.reshape(-1), components.gate_width, np.float32(1), STREAM, 0, 0, images)
         return shut.reshape(images, units)
 
-    spread = shut_at(0.9, threshold_spread=0.1)  # by unit, the same in every presentation
+    spread = shut_at(0.9, gate_spread=0.1)  # by unit, the same in every presentation
     assert 0.1 < spread.mean() < 0.25 and (spread == spread[0]).all()
     wide = shut_at(0.9, gate_width=0.1)  # one standard deviation, every unit
     assert wide.mean() == pytest.approx(0.159, abs=0.01) and wide.mean(axis=0).min() > 0.1
@@ -118,13 +121,19 @@ def test_each_imperfection_does_what_it_says():
 
     signals, layout = np.ones(images * units, np.float32), (units, units, 0, 1, units)
     gates = np.tile(np.arange(units) % 2 == 0, images).astype(np.uint8)  # every other one shut
-    pass_gates(signals, *layout, gates, 0.25, 0.3, np.float32(1), STREAM, 0, 0, images)
+    pass_gates(signals, *layout, gates, 0.25, 0.3, 0.0, np.float32(1), STREAM, 0, 0, images)
     for through, mean in ((signals[gates == 0], 1.0), (signals[gates == 1], 0.25)):
         assert through.mean() == pytest.approx(mean, abs=0.01) and through.std() == pytest.approx(0.3 * mean, rel=0.02)
 
+    for signal, size in ((0.0, 0.0), (0.1, 0.15), (0.4, 0.3), (2.0, 0.3)):  # onset 0.4: half of the noise at a quarter
+        signals = np.full(images * units, signal, np.float32)
+        pass_gates(signals, *layout, 0 * gates, 0.0, 0.3, 0.4, np.float32(1), STREAM, 0, 0, images)
+        assert signals.std() == pytest.approx(size, rel=0.02) and signals.mean() == pytest.approx(signal, abs=0.01)
+
     x, delta, ones = np.zeros((2000, 2), np.float32), np.empty((2000, 2), np.float32), np.ones(4, np.float32)
-    answer_all(delta, x, np.zeros(2000, np.int64), ones, 0.0, 0.2, 1.0, STREAM, 0)
+    answer_all(delta, x, np.zeros(2000, np.int64), ones, 0.0, 0.2, 0.0, 1.0, STREAM, 0)
     np.testing.assert_allclose(delta.mean(axis=0), [1, -1], atol=0.02)
     assert delta[:, 0].std() == pytest.approx(0.2, rel=0.1)
-    answer_all(delta, 3 * np.array([[1, -1]], np.float32) + x, np.zeros(2000, np.int64), ones, 0.0, 0.2, 1.0, STREAM, 0)
+    x += 3 * np.array([[1, -1]], np.float32)
+    answer_all(delta, x, np.zeros(2000, np.int64), ones, 0.0, 0.2, 0.0, 1.0, STREAM, 0)
     assert not delta.any()  # a teacher line that is shut is silent

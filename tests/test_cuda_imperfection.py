@@ -13,9 +13,9 @@ pytestmark = needs_cuda
 NET = "conv 3 2x2; maxpool 3; conv 3 2x2; conv 3 2x2; sum; drop .3; untied 2 2x2; full 4; output"
 
 CIRCUITS = {
-    "thresholds": dict(threshold_spread=0.3, gate_width=0.2, gate_bias=0.1, error_spread=0.3),
-    "gates": dict(gate_leak=0.4, gate_noise=0.2),
-    "errors": dict(error_width=0.4, error_bias=-0.3, error_noise=0.2),
+    "thresholds": dict(gate_spread=0.3, gate_width=0.2, gate_bias=0.1, error_spread=0.3),
+    "gates": dict(gate_leak=0.4, gate_noise=0.2, noise_onset=0.3),
+    "errors": dict(error_width=0.4, error_bias=-0.3, error_noise=0.2, noise_onset=0.7),
 }
 
 

@@ -58,7 +58,7 @@ def test_any_number_of_threads(tmp_path, data, protocol):
 
 
 #: Gates and errors that vary from unit to unit and from one presentation to the next.
-CIRCUITS = {"gate_width": 0.1, "threshold_spread": 0.1, "gate_leak": 0.05, "gate_noise": 0.1, "error_noise": 0.1}
+CIRCUITS = {"gate_width": 0.1, "gate_spread": 0.1, "gate_leak": 0.05, "gate_noise": 0.1, "error_noise": 0.1}
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_unknown_presets_name_the_nearest(name):
 
 def test_a_lag_beyond_the_stream_is_refused():
     check_length(Schedule(plasticity_lag=9.0), 40, 4)
-    with pytest.raises(OptionError, match="a stream has 10.*must be below 10"):
+    with pytest.raises(OptionError, match=r"a stream has 10.*must be below 10"):
         check_length(Schedule(plasticity_lag=10.0), 40, 4)
     with pytest.raises(OptionError, match="no field"):
         Schedule().changed(jiter=None)

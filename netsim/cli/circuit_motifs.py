@@ -124,6 +124,7 @@ def calibrate(
         ("resolution of the above", f"{found.gate.resolution:.2g}", f"{found.error.resolution:.2g}", ""),
         ("leak of a closed gate", f"{found.gate_leak:.2g}", "", "0"),
         ("noise of the output", f"{found.gate_noise:.2g}", f"{found.error_noise:.2g}", "0"),
+        ("signal of full noise", f"{found.noise_onset:.2g}", "", ""),
         ("settling time over tau", f"{found.settling_time_over_tau:.2g}", "", f"{np.log(1 / calibration.SETTLED):.2g}"),
     ]
     title = f"calibration, {_kind(cells, spiking)}, phases of {parameters.phase_over_tau:g} tau"

@@ -15,6 +15,7 @@ from netsim.kernels import normal as numbers
 
 uniform, normal = wrapping(numbers.uniform), device(numbers.normal)
 is_shut, passed, _answer = device(components.is_shut), device(components.passed), device(components.answer)
+loudness = device(components.loudness)
 TWO, NEXT = np.uint64(2), np.uint64(1)
 
 
@@ -35,19 +36,20 @@ def latch(own, shut, thresholds, keys, turn, layers, layer, width, slope, units,
 
 
 @kernel
-def pass_gates(own, shut, keys, turn, layers, layer, leak, noise, slope, size):
+def pass_gates(own, shut, keys, turn, layers, layer, leak, noise, onset, slope, size):
     """The signals that ``own`` holds pass the gates that were latched (eq. 2)."""
     stream = keys[np.uint64(turn[0]) * layers + layer]
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
-        own[i] = passed(slope * own[i], shut[i], leak, jitter(noise, stream, TWO * i + NEXT))
+        signal = slope * own[i]
+        own[i] = passed(signal, shut[i], leak, jitter(noise * loudness(signal, onset), stream, TWO * i + NEXT))
 
 
 @kernel
-def answer(delta, top, labels, thresholds, keys, turn, layers, layer, width, noise, mu, classes, size):
+def answer(delta, top, labels, thresholds, keys, turn, layers, layer, width, noise, onset, mu, classes, size):
     """delta = the output error (eq. 6) with these margins, of the scores ``top``."""
     stream = keys[np.uint64(turn[0]) * layers + layer]
     for i in range(np.uint64(cuda.grid(1)), size, np.uint64(cuda.gridsize(1))):
         image, c = i // classes, i % classes
-        shift, noisy = jitter(width, stream, TWO * i), jitter(noise, stream, TWO * i + NEXT)
-        own = np.int64(c) == labels[image]
+        own, shift = np.int64(c) == labels[image], jitter(width, stream, TWO * i)
+        noisy = jitter(noise * loudness(1.0 if own else mu, onset), stream, TWO * i + NEXT)
         delta[i] = _answer(top[i], own, thresholds[c], thresholds[classes + c], shift, mu, noisy)

@@ -59,7 +59,7 @@ class DeviceImperfection:
             kernels.answer.over(
                 images * layer.units, self._delta, top, self.net.labels, self._thresholds[layer.name],
                 *self._stream(layer, draw), np.float64(found.error_width), np.float64(found.error_noise),
-                np.float64(mu), self.net.classes,
+                np.float64(found.noise_onset), np.float64(mu), self.net.classes,
             )  # fmt: skip
         self.net.output_error(images, self._loss, mu, losses, wrong, batch)
         if hinge:
@@ -71,6 +71,7 @@ class DeviceImperfection:
         self.net.at[layer.name].feedback(replace(down, gate=False), draw, images)
         if down.gate:
             below = self.net.layers[self._place[layer.name] - 1]
-            parts = (np.float64(self.components.gate_leak), np.float64(self.components.gate_noise), below.slope)
+            found = self.components
+            parts = [np.float64(value) for value in (found.gate_leak, found.gate_noise, found.noise_onset)]
             arrays = (down.below, self._shut[below.name], *self._stream(below, draw))
-            kernels.pass_gates.over(images * below.units, *arrays, *parts)
+            kernels.pass_gates.over(images * below.units, *arrays, *parts, below.slope)

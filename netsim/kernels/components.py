@@ -7,6 +7,8 @@ over the images of a batch: so it depends on the seed and on the place alone.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from netsim.kernels.jit import compiled, inlined
@@ -24,6 +26,17 @@ def jitter(spread, stream, counter):
 
 
 @inlined
+def loudness(signal, onset):
+    """How noisy a signal is, 0 to 1: a silent population is silent, a small one's noise grows as the square root of its
+    rate, as that of independent spikes does; from ``onset`` on all its neurons fire. float64
+    """
+    size = abs(np.float64(signal))
+    if size == 0.0 or size >= onset:
+        return 0.0 if size == 0.0 else 1.0
+    return math.sqrt(size / onset)
+
+
+@inlined
 def is_shut(h, upper, lower, shift):
     """Whether the gate that h latches is shut (eq. 3): at ``upper``, or beyond -``lower``, both moved by ``shift``."""
     return h >= np.float64(upper) + shift or h <= -(np.float64(lower) + shift)
@@ -38,7 +51,7 @@ def passed(signal, shut, leak, noise):
 
 @inlined
 def answer(x, own, upper, lower, shift, mu, noise):
-    """eq. 6 with these margins; only a unit whose teacher line is open is noisy, as a silent one is in the circuit."""
+    """eq. 6 with these margins. ``noise`` is that of a unit whose teacher line is open; a silent one has none."""
     right = x > np.float64(upper) + shift if own else x < -(np.float64(lower) + shift)
     return _ZERO if right else np.float32((1.0 if own else -mu) + noise)
 
@@ -67,7 +80,7 @@ def latch(
 
 @compiled
 def pass_gates(
-    own, image, row, origin, height, row_length, shut, leak, noise, slope, stream, begin, first, last
+    own, image, row, origin, height, row_length, shut, leak, noise, onset, slope, stream, begin, first, last
 ):  # fmt: skip
     """The signals that ``own`` holds pass the gates that were latched (eq. 2)."""
     units = height * row_length
@@ -77,17 +90,19 @@ def pass_gates(
             for c in range(row_length):
                 unit = number * units + y * row_length + c
                 counter = _TWO * np.uint64(begin * units + unit) + _NEXT
-                own[at + c] = passed(slope * own[at + c], shut[unit], leak, jitter(noise, stream, counter))
+                signal = slope * own[at + c]
+                noisy = jitter(noise * loudness(signal, onset), stream, counter)
+                own[at + c] = passed(signal, shut[unit], leak, noisy)
 
 
 @compiled
-def answer_all(delta, x, labels, thresholds, width, noise, mu, stream, begin):
+def answer_all(delta, x, labels, thresholds, width, noise, onset, mu, stream, begin):
     """The output error of every unit and image: delta, x float32 (images, classes); labels int64 (images,)."""
     images, classes = x.shape
     for image in range(images):
         for c in range(classes):
             counter = _TWO * np.uint64((begin + image) * classes + c)
             shift = jitter(width, stream, counter)
-            noisy = jitter(noise, stream, counter + _NEXT)
             own = labels[image] == c
+            noisy = jitter(noise * loudness(1.0 if own else mu, onset), stream, counter + _NEXT)
             delta[image, c] = answer(x[image, c], own, thresholds[c], thresholds[classes + c], shift, mu, noisy)

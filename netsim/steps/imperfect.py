@@ -148,7 +148,7 @@ class ImperfectStep:
         if setting.loss_name == "hinge":
             answer_all(
                 delta, np.ascontiguousarray(top), labels, self._thresholds[name], found.error_width, found.error_noise,
-                float(setting.mu), self._stream(len(self._layers) - 1), offset,
+                found.noise_onset, float(setting.mu), self._stream(len(self._layers) - 1), offset,
             )  # fmt: skip
         top[...] = delta
         return wrong
@@ -158,5 +158,6 @@ class ImperfectStep:
         self._space.feedback(self._layers[position], span)
         below = self.setting.net.layers[position - 1]
         if below.saturates:
-            parts = (self.components.gate_leak, self.components.gate_noise, below.slope)
+            found = self.components
+            parts = (found.gate_leak, found.gate_noise, found.noise_onset, below.slope)
             self._for_units(pass_gates, position - 1, span, offset, *parts)

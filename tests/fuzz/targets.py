@@ -340,7 +340,7 @@ def schedule(folder: Path) -> Target:
 # Calibrations of circuits: JSON
 
 _CALIBRATION = json.dumps(
-    {"gate_width": 0.1, "gate_bias": -0.1, "threshold_spread": 0.05, "gate_leak": 0.01, "error_noise": 0.1}
+    {"gate_width": 0.1, "gate_bias": -0.1, "gate_spread": 0.05, "gate_leak": 0.01, "error_noise": 0.1}
 )
 _JSON = [
     *split('{ } [ ] , : null true 1e400 -1 NaN Infinity "format" "version"'),

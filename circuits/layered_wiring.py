@@ -175,7 +175,7 @@ class Wiring:
         )
         for event, effect in (("turn", "carried = r"), ("plasticity", "learned = r")):
             group.set_event_schedule(event, when="thresholds")
-            group.run_on_event(event, effect)
+            group.run_on_event(event, effect, when="before_synapses")  # before spikes of this step arrive
         self._load(group, rows)
         self.parts += populations.attach(group) if populations else []
         return group
@@ -204,6 +204,8 @@ class Wiring:
             on_event=event,
             dt=self.parameters.dt,
         )
+        # before spikes of this step arrive: else W and R, one before and one after them, would see other activities
+        synapses.plasticity.order = -1
         n, m = weights.shape
         copy, i, j = (index.ravel() for index in np.meshgrid(range(self.copies), range(n), range(m), indexing="ij"))
         synapses.connect(i=copy * n + i, j=copy * m + j)

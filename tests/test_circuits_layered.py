@@ -146,6 +146,18 @@ def test_times_may_differ_from_presentation_to_presentation():
     assert difference[3] > 1e-3 and np.delete(difference, 3).max() < 1e-6
 
 
+@pytest.mark.parametrize("cells", ["signed", "pairs", "spiking"])
+def test_w_and_r_of_a_connection_get_the_same_change(cells):
+    """Also where activities jump with the spikes of the very step of the event."""
+    random = np.random.default_rng(0)
+    W = [random.uniform(-0.5, 0.5, (4, 3)), random.uniform(-0.5, 0.5, (3, 2))]
+    populations, images, labels = SpikingParameters(neurons=50), random.uniform(-1, 1, (4, 4)), np.array([0, 1, 0, 1])
+    found = run_layered(W, W, images, labels, cells=cells, spiking=populations, feedback_rate=1.0, step_size=0.5)
+    for before, forward, backward in zip(W, found.W, found.R, strict=True):
+        np.testing.assert_array_equal(forward, backward)
+        assert np.abs(forward - before).max() > 0.1
+
+
 def test_populations_learn_nearly_the_same():
     W, R, images, labels = start(2)
     parameters = replace(Parameters(), dt=1 * ms)

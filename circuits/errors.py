@@ -22,6 +22,10 @@ class UnknownCircuitError(CircuitError, LookupError):
     """A circuit, a kind of cell or a code target that does not exist; the message gives the nearest one."""
 
 
+class MissingCompilerError(CircuitError, RuntimeError):
+    """The code target needs a compiler that is not there."""
+
+
 class CircuitWarning(UserWarning):
     """A circuit runs but cannot compute well what is asked of it; the message gives the error to expect."""
 

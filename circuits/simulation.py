@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Equations, Network, NetworkOperation, NeuronGroup, Quantity, StateMonitor, prefs
+from brian2 import BrianLogger, Equations, Network, NetworkOperation, NeuronGroup, Quantity, StateMonitor, prefs
 from brian2 import seed as set_brian_seed
 
-from circuits.errors import ParameterError, choose
+from circuits.errors import MissingCompilerError, ParameterError, choose
 from circuits.parameters import Parameters, as_array
 from circuits.phases import PHASES
 
 TARGETS = ("numpy", "cython")
 
 
+@functools.cache
+def _compiles() -> bool:
+    """Whether Brian2 can compile for its cython target; tried once."""
+    from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
+
+    BrianLogger.suppress_name("failed_compile_test")  # many lines, where one says it
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
+        return CythonCodeObject.is_available()
+
+
 @contextmanager
 def code_target(target: str, seed: int | None = None) -> Iterator[None]:
     """Brian2's code target within the block ("numpy" needs no compiler), and its random state from `seed`.
 
-    Both are put back afterwards. Errors: UnknownCircuitError for another target.
+    Both are put back afterwards. Errors: UnknownCircuitError for another target, MissingCompilerError for cython
+    where nothing can be compiled.
     """
+    choose("code target", target, TARGETS)
+    if target == "cython" and not _compiles():
+        raise MissingCompilerError(
+            "the code target cython needs the package Cython and a C++ compiler (a trial compilation failed): "
+            "install them, or take the target numpy"
+        )
     before = prefs.codegen.target
     state = np.random.get_state()  # noqa: NPY002 -- the numpy target draws from this global state
-    prefs.codegen.target = choose("code target", target, TARGETS)
+    prefs.codegen.target = target
     if seed is not None:
         set_brian_seed(seed)
     try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,18 @@ from circuits.diagrams import draw_wiring
 from circuits.errors import CircuitError, ParameterError, ShortPhaseWarning, UnitError, UnknownCircuitError
 from circuits.motifs import respond_output_error, respond_threshold
 from circuits.parameters import Parameters
+
+
+def test_cython_without_a_compiler_is_one_line(tmp_path):
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    home["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    without = {"PATH": str(tmp_path), "CC": "false", "CXX": "false"}
+    command = [sys.executable, "-m", "netsim", "circuit", "threshold", "--target", "cython"]
+    command += ["--out", str(tmp_path / "pictures")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**home, **without}, timeout=120)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "needs the package Cython and a C++ compiler" in done.stderr and "take the target numpy" in done.stderr
+    assert not (tmp_path / "pictures").exists()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ CALIBRATION = {
     "format": "netsim circuit calibration",
     "version": 1,
     "gate": {"width": 0.05, "bias": -0.02, "spread": 0.2, "leak": 0.1, "noise": 0.05},
+    "noise_onset": 0.2,
     "error": {"width": 0.01, "bias": -0.02, "spread": 0.1, "noise": 0.05},
 }
 
@@ -227,7 +228,7 @@ def test_circuits_that_were_calibrated_are_kept_in_the_run_and_need_no_file_agai
     assert run([*arguments, "whole", "--circuits", "circuits.json"]) == 0
     with open("whole/run.toml", "rb") as file:
         kept = tomllib.load(file)["circuits"]
-    assert kept["gate_leak"] == 0.1 and kept["error_spread"] == 0.1 and len(kept) == 9
+    assert kept["gate_leak"] == 0.1 and kept["error_spread"] == 0.1 and len(kept) == 10
     os.unlink("circuits.json")
     assert run(["train", "--config", "whole/run.toml", "--quiet", "--out", "again"]) == 0
     assert run(["train", "--config", "whole/run.toml", "--quiet", "--out", "longer", "--epochs", "1"]) == 0

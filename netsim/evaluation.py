@@ -59,8 +59,9 @@ def alignment(network: Network) -> tuple[dict[str, float | None], dict[str, floa
     for layer in network.weighted:
         masks = [mask for mask in (layer.W_mask, layer.R_mask) if mask is not None]
         mask = np.logical_and.reduce(masks) if masks else None
-        correlations[layer.name] = _known(analysis.correlation(layer.W, layer.R, mask))
-        angles[layer.name] = _known(analysis.angle_degrees(layer.W, layer.R, mask))
+        with np.errstate(all="ignore"):  # weights that are not finite have no alignment; who saves them tells it
+            correlations[layer.name] = _known(analysis.correlation(layer.W, layer.R, mask))
+            angles[layer.name] = _known(analysis.angle_degrees(layer.W, layer.R, mask))
     return correlations, angles
 
 

@@ -62,6 +62,27 @@ def test_large_steps_end_finite_or_diverged(tmp_path, loss, step_size):
             assert all(np.isfinite(array).all() for array in weights.values())
 
 
+@pytest.mark.parametrize("option", [
+    {}, {"loss": "softmax"}, {"protocol": "dfa"}, {"connectivity": 0.5}, {"schedule": "nominal"},
+    {"schedule": "nominal", "engine": "batched"}, {"decay": 1e30},
+], ids=str)  # fmt: skip
+def test_weights_that_are_not_finite_after_the_last_batch_of_an_epoch_end_in_one_line(tmp_path, capfd, option):
+    """numpy must not warn of it: the suite makes errors of warnings."""
+    data = small_runs.write_data(tmp_path / "small.npz")
+    with pytest.raises(DivergedError):
+        small_runs.start(tmp_path / "run", data, net=NET, step_size=1e300, batch=100, **option)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_run_that_diverges_tells_one_line_and_keeps_its_last_good_weights(tmp_path, capfd):
+    data = small_runs.write_data(tmp_path / "small.npz")
+    options = ["--data", data, "--batch", "100", "--step-size", "1e10", "--decay", "1", "--epochs", "40", "--quiet"]
+    assert run(["train", "full 6; output", *options, "--out", str(tmp_path / "run")]) == 3
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1 and told.endswith("last.safetensors keeps the last good weights\n")
+    assert netsim.load(tmp_path / "run" / "last.safetensors").classes == 3
+
+
 def test_dark_images(tmp_path):
     records = train_and_check(tmp_path, save(tmp_path, np.zeros((20, 4, 4, 1), np.uint8), np.arange(20) % 2))
     # Nothing comes in, so nothing is learned: the loss of a net that answers 0 is 1 + mu (C - 1) = 2 (eq. 4).

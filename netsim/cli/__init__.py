@@ -128,6 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.errno == errno.EPIPE:  # the reader of our output went away
             _silence(sys.stdout)
             return 1
+        _silence(sys.stdout)  # it may be what cannot be written
         return _refuse(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
     except MemoryError:
         return _refuse("not enough memory for this net, batch and data", 2)
@@ -164,6 +165,18 @@ def _silence(stream) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _open_closed_streams() -> None:
+    """Let a standard stream that was closed lead nowhere.
+
+    Its number would else go to the first file that is opened, and what is printed into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: that of the stream
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (open to the end)
+
+
 def _show_warning(message, category, *place) -> None:
     """Ours as a note of one line, others as Python shows them."""
     if issubclass(category, NetsimWarning):
@@ -177,8 +190,15 @@ _python_shows = warnings.showwarning
 
 def main() -> None:
     """Entry point of the `netsim` command."""
+    _open_closed_streams()
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):  # a path that the terminal's encoding lacks is no reason to stop
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run())
+    status = run()
+    for stream in (sys.stdout, sys.stderr):  # Python would complain at exit of what cannot be written
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+    sys.exit(status)

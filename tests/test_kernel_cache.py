@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import small_runs
 from ordinary_user import ordinary
 
-from netsim.kernels.cache import kernel_folders
+from netsim.kernels.cache import kernel_folders, sealed, unsealed
 
 #: Declares kernels with netsim's compiler, calls them, and tells how many came from the cache.
 PROGRAM = """
@@ -132,6 +133,46 @@ def test_damaged_files_are_compiled_anew(program, tmp_path):
     content.write_bytes(content.read_bytes()[:1000])
     assert program("double", "triple", NETSIM_CACHE=str(named)) == told(0, 2)
     assert program("double", "triple", NETSIM_CACHE=str(named)) == told(2, 0)
+
+
+class Evil:
+    """A pickle that makes a file when it is read."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_damaged_files_are_found_by_their_checksum_and_nothing_in_them_is_run(program, tmp_path):
+    named, proof = tmp_path / "named", tmp_path / "proof"
+    assert program("double", "triple", NETSIM_CACHE=str(named)) == told(0, 2)
+    (index,), (content,) = named.rglob("*double*.nbi"), named.rglob("*triple*.nbc")
+    index.write_bytes(pickle.dumps(Evil(proof)))
+    # A bit in the midst of it: numba itself would read and run that.
+    flipped = bytearray(content.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    content.write_bytes(flipped)
+    assert program("double", "triple", NETSIM_CACHE=str(named)) == told(0, 2)
+    (content,) = named.rglob("*double*.nbc")
+    content.write_bytes(pickle.dumps(Evil(proof)))
+    (index,) = named.rglob("*triple*.nbi")
+    index.unlink()
+    os.mkfifo(index)
+    assert program("double", "triple", NETSIM_CACHE=str(named)) == told(0, 2)
+    assert program("double", "triple", NETSIM_CACHE=str(named)) == told(2, 0)
+    assert not proof.exists()
+
+
+def test_any_flipped_bit_breaks_the_seal():
+    content = sealed(b"compiled")
+    assert unsealed(content) == b"compiled"
+    for at in range(len(content)):
+        for bit in range(8):
+            assert unsealed(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]) is None
+    for damaged in (b"", content[:-1], content + b"x", content[:40], content[:5], bytes(len(content))):
+        assert unsealed(damaged) is None
 
 
 def test_without_any_folder_one_line_says_so(tmp_path):

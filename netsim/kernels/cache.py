@@ -62,6 +62,24 @@ def kernel_folders(kind: str, compiler: str, sources: Iterable[Path]) -> KernelF
     return KernelFolders(named if os.access(named, os.R_OK | os.X_OK) else None, own, named)
 
 
+#: First bytes of a file of compiled kernels; after them the SHA-256 of all that follows it.
+_MARK = b"netsim kernels 1\n"
+
+
+def sealed(content: bytes) -> bytes:
+    """What a file of compiled kernels holds: the content behind its checksum."""
+    return _MARK + hashlib.sha256(content).digest() + content
+
+
+def unsealed(file: bytes) -> bytes | None:
+    """The content of such a file; None where it is damaged.
+
+    What numba writes is read by unpickling it, and then run: not before it is known to be what was written.
+    """
+    mark, digest, content = file[: len(_MARK)], file[len(_MARK) : len(_MARK) + 32], file[len(_MARK) + 32 :]
+    return content if mark == _MARK and hashlib.sha256(content).digest() == digest else None
+
+
 def _can_be_written(folder: Path) -> bool:
     """Whether files can be made in the folder, which is made where it is missing."""
     try:

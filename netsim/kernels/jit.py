@@ -7,6 +7,8 @@ import functools
 import hashlib
 import inspect
 import multiprocessing
+import os
+import pickle
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,11 +19,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
 from netsim.errors import NetsimWarning
-from netsim.kernels.cache import kernel_folders
+from netsim.kernels.cache import kernel_folders, sealed, unsealed
 
 __all__ = ["CPU", "LANES", "REGISTERS", "cgutils", "compiled", "intrinsic", "ir", "numba_version", "types"]
 
@@ -78,6 +80,38 @@ class _Form(CompileResultCacheImpl):
         super().__init__(function)
 
 
+class _SealedFiles(IndexDataCacheFile):
+    """Numba's files of one kernel, an index and the compiled forms, each behind a checksum.
+
+    A file that is damaged counts as missing: nothing in it is unpickled.
+    """
+
+    def _load_index(self):
+        content = self._content(self._index_path)
+        version, stamp, overloads = (None, None, {}) if content is None else pickle.loads(content)
+        return overloads if (version, stamp) == (self._version, self._source_stamp) else {}
+
+    def _save_index(self, overloads):
+        self._write(self._index_path, (self._version, self._source_stamp, overloads))
+
+    def _load_data(self, name):
+        content = self._content(self._data_path(name))
+        if content is None:
+            raise FileNotFoundError(name)  # what numba takes for a form that is not there
+        return pickle.loads(content)
+
+    def _save_data(self, name, data):
+        self._write(self._data_path(name), data)
+
+    @staticmethod
+    def _content(path: str) -> bytes | None:
+        return unsealed(Path(path).read_bytes()) if os.path.isfile(path) else None
+
+    def _write(self, path: str, content: object) -> None:
+        with self._open_for_write(path) as file:
+            file.write(sealed(self._dump(content)))
+
+
 class _Kept(FunctionCache):
     """The compiled forms of a kernel in folders: read from the first that has them, written to the first that can be.
 
@@ -87,6 +121,8 @@ class _Kept(FunctionCache):
     def __init__(self, function, folder: Path, *others: Path):
         self._impl_class = lambda function: _Form(function, folder)
         super().__init__(function)
+        locator = self._impl.locator
+        self._cache_file = _SealedFiles(locator.get_cache_path(), self._impl.filename_base, locator.get_source_stamp())
         self._next = _Kept(function, *others) if others else None
 
     def load_overload(self, sig, target_context):
@@ -94,7 +130,7 @@ class _Kept(FunctionCache):
             found = super().load_overload(sig, target_context)
         except OSError:
             found = None
-        except Exception:  # a damaged file: unpickling it raises anything
+        except Exception:  # of a compiler that reads otherwise than it wrote
             found = None
             with contextlib.suppress(OSError):
                 self.flush()

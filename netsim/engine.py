@@ -55,9 +55,6 @@ class Trainer(Setting):
     UnknownNameError : a frozen layer that the net does not have
     """
 
-    #: False where a subclass moves events in time: there signals come down from layer to layer, in ideal circuits.
-    phase_locked = True
-
     def __init__(
         self,
         net: Network,
@@ -85,11 +82,6 @@ class Trainer(Setting):
             chunk=chunk, circuits=circuits,
         )  # fmt: skip
         self.variants = Variants(feedback_through, untied_feedback, feedback_input, feedback_clip)
-        direct, name = self.protocol.direct, self.protocol.name
-        if direct and not self.phase_locked:
-            raise OptionError(f"{name} goes with the phase-locked engine: events carry signals from layer to layer")
-        if direct and not self.components.ideal:
-            raise OptionError(f"imperfect circuits go with signals from layer to layer, not with {name}")
         self._other_way = None if self.components.ideal else ImperfectStep(self)
         if self.variants.chosen:
             self._other_way = VariantStep(self, self.variants)

@@ -13,10 +13,10 @@ import tomllib
 #: above any configuration or schedule that is meant.
 DEEPEST, MOST_SIGNS = 16, 20_000
 
-#: Strings, comments, ends of lines and signs. Possessive, so that no text is looked at twice; a string that does not
-#: end matches as its quotes alone.
+#: Strings, comments, ends of lines and signs. Possessive, so that no text is looked at twice; the end of a string of
+#: many lines may have two quotes of the string before it; one that does not end matches as its quotes alone.
 _TOKEN = re.compile(
-    r'"""(?:[^"\\]++|\\.|"(?!""))*+"""|\'\'\'(?:[^\']++|\'(?!\'\'))*+\'\'\''
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+"{3,5}+|\'\'\'(?:[^\']++|\'(?!\'\'))*+\'{3,5}+'
     r'|"(?!"")(?:[^"\\\n]++|\\.)*+"|\'(?!\'\')[^\'\n]*+\'|""(?!")|\'\'(?!\')'
     r"|#[^\n]*+|[\n.=,\[\]{}]|(?P<open>[\"']+)",
     re.DOTALL,

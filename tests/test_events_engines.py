@@ -396,3 +396,12 @@ def test_a_net_that_begins_with_a_drop(text):
     trainer = BatchedTrainer(net, jittered("normal", 0.5), streams=13)
     increments, _ = trainer.increments(*next(batches(1, 13)))
     assert all(np.abs(array).max() > 0 for array in increments.values())
+
+
+@pytest.mark.parametrize("engine", [EventTrainer, BatchedTrainer])
+def test_a_protocol_that_is_refused_leaves_the_net_as_it_was(engine):
+    net = netsim.Network("full 5; output", (2, 2, 1), 3)
+    before = set(net.state())
+    with pytest.raises(OptionError, match="dfa goes with the phase-locked engine"):
+        engine(net, protocol="dfa")
+    assert set(net.state()) == before

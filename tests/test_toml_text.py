@@ -22,6 +22,8 @@ BOMBS = {
     "deep table": "a = " + "{a = " * 100_000,
     "closed and deep": "a = " + "[" * 300 + "]" * 300,
     "deep behind a string": "a = \"[ ' \\\" \"\nb = ''' \" ''\\'''\nc = " + "[" * 1_000 + "]" * 1_000,
+    "deep behind a quote at the end of a string": 'a = """b""""\nc = ' + "[" * 1_000 + "]" * 1_000,
+    "deep behind two single quotes": "a = \'\'\'b\'\'\'\'\'\nc" + ".c" * 8_000 + " = 1",
     "deep behind a comment": "# \"\n# '''\na = " + "[" * 1_000 + "]" * 1_000,
     "long list": "a = [" + "1," * 400_000 + "]",
     "strings that do not end": 'a = """' + '\\""" ' * 150_000,

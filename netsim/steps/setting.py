@@ -51,6 +51,9 @@ class Setting:
     space : room for the units of a chunk, `Workspace`; None before the first batch
     """
 
+    #: False where a subclass moves events in time: there signals come down from layer to layer, in ideal circuits.
+    phase_locked = True
+
     def __init__(
         self,
         net: Network,
@@ -94,8 +97,13 @@ class Setting:
         above = itertools.dropwhile(lambda layer: layer is not self.lowest, net.layers)
         self.reached = frozenset(layer.name for layer in above)
         self.sums = Increments(self.learning)
-        self.begin_step()
+        direct, name = self.protocol.direct, self.protocol.name
+        if direct and not self.phase_locked:
+            raise OptionError(f"{name} goes with the phase-locked engine: events carry signals from layer to layer")
         self.components = Components() if circuits is None else Components.from_json(circuits)
+        if direct and not self.components.ideal:
+            raise OptionError(f"imperfect circuits go with signals from layer to layer, not with {name}")
+        self.begin_step()  # after the checks: a trainer that is refused leaves the net as it was
 
     @property
     def epoch(self) -> int:

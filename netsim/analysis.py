@@ -39,13 +39,16 @@ def correlation(W: np.ndarray, R: np.ndarray, mask: np.ndarray | None = None) ->
     """Pearson correlation of the flattened feedforward and feedback weights, in [-1, 1].
 
     W, R: arrays of one shape (any orientation, the same in both). mask: bool, that shape: the entries to
-    take; with thinned connections, those that exist in W and in R. Returns nan where one of them is constant.
+    take; with thinned connections, those that exist in W and in R. Returns nan where one of them is constant, or
+    holds a number that is not finite.
     Raises `ArrayError` for unequal shapes.
 
     Source: Amit (2019), section 4.2, figures 10 and 11.
     """
     w, r = _pair(W, R, mask)
     if w.size < 2 or w.min() == w.max() or r.min() == r.max():
+        return math.nan
+    if not (np.isfinite(w).all() and np.isfinite(r).all()):
         return math.nan
     return _cosine(w - w.mean(), r - r.mean())
 

@@ -2,12 +2,14 @@
 
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
 import small_runs
 
 import netsim
+import netsim.analysis
 from netsim import preparation, runs
 from netsim.cli import run
 from netsim.errors import DivergedError, GeometryError, OptionError
@@ -81,6 +83,48 @@ def test_a_run_that_diverges_tells_one_line_and_keeps_its_last_good_weights(tmp_
     told = capfd.readouterr().err
     assert told.count("\n") == 1 and told.endswith("last.safetensors keeps the last good weights\n")
     assert netsim.load(tmp_path / "run" / "last.safetensors").classes == 3
+
+
+#: Learning under which a step of 6e37 a batch diverges after some epochs: the protocol, and further options.
+DIVERGING = [
+    ("urfb", ["--schedule", "desynchronised:0.5"]),
+    ("frfb", ["--schedule", "desynchronised:0.5", "--engine", "batched"]),
+    ("bp", ["--schedule", "desynchronised:0.5"]),
+    ("sign-symmetry", ["--schedule", "desynchronised:0.5", "--engine", "batched"]),
+    ("kolen-pollack", []),
+    ("kolen-pollack", ["--connectivity", ".5"]),
+]
+
+
+@pytest.mark.parametrize("loss", ["hinge", "softmax"])
+@pytest.mark.parametrize(("protocol", "options"), DIVERGING)
+def test_a_run_that_diverges_says_so_in_one_line_and_nothing_else(tmp_path, capsys, protocol, loss, options):
+    data = small_runs.write_data(tmp_path / "small.npz")
+    folder = tmp_path / "run"
+    # One batch an epoch: what is no longer finite is met when the net is measured, too.
+    many = ["--batch", "60", "--epochs", "40", "--step-size", "6e37"]
+    arguments = ["train", NET, "--data", data, "--protocol", protocol, "--loss", loss, *many, *options]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert run([*arguments, "--out", str(folder), "--quiet"]) == 3
+    assert [str(warning.message) for warning in told] == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("netsim: error: ") and "is no longer finite" in line
+    assert line.endswith(f"{folder / 'last.safetensors'} keeps the last good weights")
+    kept = runs.checkpoints.load(folder / "last.safetensors")
+    assert kept.position["epoch"] >= 1
+    assert all(np.isfinite(array).all() for array in kept.weights.values())
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
+def test_the_alignment_of_weights_that_are_not_finite_is_undefined(odd):
+    W, R = np.ones((2, 3), np.float32), np.arange(6, dtype=np.float32).reshape(2, 3)
+    W[1, 1] = odd
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for pair in ((W, R), (R, W), (W, W)):
+            assert math.isnan(netsim.analysis.correlation(*pair))
+            assert math.isnan(netsim.analysis.angle_degrees(*pair))
 
 
 def test_dark_images(tmp_path):

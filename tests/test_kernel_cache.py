@@ -175,6 +175,107 @@ def test_any_flipped_bit_breaks_the_seal():
         assert unsealed(damaged) is None
 
 
+def emptied(content: bytes, other: bytes, told: Path) -> bytes:
+    return b""
+
+
+def cut(content: bytes, other: bytes, told: Path) -> bytes:
+    return content[:-1]
+
+
+def lengthened(content: bytes, other: bytes, told: Path) -> bytes:
+    return content + b"\0"
+
+
+def flipped(content: bytes, other: bytes, told: Path) -> bytes:
+    """A bit in the middle: in the machine code of a kernel, where unpickling would not notice."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def exchanged(content: bytes, other: bytes, told: Path) -> bytes:
+    return other
+
+
+def replaced(content: bytes, other: bytes, told: Path) -> bytes:
+    return pickle.dumps(Evil(told))
+
+
+def replaced_behind_the_checksum(content: bytes, other: bytes, told: Path) -> bytes:
+    return content[:32] + pickle.dumps(Evil(told))
+
+
+HARM = [emptied, cut, lengthened, flipped, exchanged, replaced, replaced_behind_the_checksum]
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_harmed_files_are_never_unpickled_and_count_as_missing(kept, suffix, tmp_path):
+    double = kept.only("double", suffix)
+    whole, other = double.read_bytes(), kept.only("triple", suffix).read_bytes()
+    told = tmp_path / "told"
+    for harm in HARM:
+        double.write_bytes(harm(whole, other, told))
+        assert kept.call() == ["triple"], harm.__name__  # `double` is compiled anew,
+        assert kept.call() == ["double", "triple"], harm.__name__  # and kept
+        assert not told.exists(), harm.__name__
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_what_is_no_file_is_not_waited_for(kept, suffix):
+    for make in (os.mkfifo, os.mkdir):
+        double = kept.only("double", suffix)
+        double.unlink()
+        make(double)
+        assert kept.call() == ["triple"]
+        if make is os.mkdir:
+            double.rmdir()
+        kept.call()
+        assert kept.call() == ["double", "triple"]
+
+
+def test_a_form_in_place_of_another_of_the_same_kernel_counts_as_missing(kept):
+    kept.call(2.5)
+    first, second = sorted(kept.folder.rglob("*double*.nbc"))
+    first.write_bytes(second.read_bytes())
+    assert kept.call() == ["triple"] and kept.call(2.5) == ["double", "triple"]
+
+
+class Kept:
+    """Two kernels whose compiled forms are kept in a folder; declared anew for each call, as by a new process."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def only(self, name: str, suffix: str) -> Path:
+        (path,) = self.folder.rglob(f"*{name}*.{suffix}")
+        return path
+
+    def call(self, number: float = 2) -> list[str]:
+        """Call the kernels; which of them were read from the folder."""
+        from netsim.kernels import jit
+
+        def double(x):
+            return 2 * x
+
+        def triple(x):
+            return 3 * x
+
+        read = []
+        for function in (double, triple):
+            kernel = jit.numba.njit(function)
+            kernel._cache = jit._Kept(function, self.folder)
+            assert kernel(number) == function(number)
+            read += [function.__name__] * sum(kernel.stats.cache_hits.values())
+        return read
+
+
+@pytest.fixture
+def kept(tmp_path):
+    kept = Kept(tmp_path / "kept")
+    assert kept.call() == [] and kept.call() == ["double", "triple"]
+    return kept
+
+
 def test_without_any_folder_one_line_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / f"netsim-{os.geteuid()}").write_text("no folder")

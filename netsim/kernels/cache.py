@@ -62,22 +62,26 @@ def kernel_folders(kind: str, compiler: str, sources: Iterable[Path]) -> KernelF
     return KernelFolders(named if os.access(named, os.R_OK | os.X_OK) else None, own, named)
 
 
-#: First bytes of a file of compiled kernels; after them the SHA-256 of all that follows it.
-_MARK = b"netsim kernels 1\n"
+#: First bytes of a file of compiled kernels; after them the SHA-256 of all that follows it, and of what it is.
+_MARK = b"netsim kernels 2\n"
 
 
-def sealed(content: bytes) -> bytes:
-    """What a file of compiled kernels holds: the content behind its checksum."""
-    return _MARK + hashlib.sha256(content).digest() + content
+def sealed(content: bytes, what: str = "") -> bytes:
+    """What a file of compiled kernels holds: the content behind its checksum. ``what`` : of which kernel it is."""
+    return _MARK + _checksum(content, what) + content
 
 
-def unsealed(file: bytes) -> bytes | None:
-    """The content of such a file; None where it is damaged.
+def unsealed(file: bytes, what: str = "") -> bytes | None:
+    """The content of such a file; None where it is damaged, or that of another kernel.
 
     What numba writes is read by unpickling it, and then run: not before it is known to be what was written.
     """
-    mark, digest, content = file[: len(_MARK)], file[len(_MARK) : len(_MARK) + 32], file[len(_MARK) + 32 :]
-    return content if mark == _MARK and hashlib.sha256(content).digest() == digest else None
+    mark, checksum, content = file[: len(_MARK)], file[len(_MARK) : len(_MARK) + 32], file[len(_MARK) + 32 :]
+    return content if mark == _MARK and checksum == _checksum(content, what) else None
+
+
+def _checksum(content: bytes, what: str) -> bytes:
+    return hashlib.sha256(what.encode() + b"\n" + content).digest()
 
 
 def _can_be_written(folder: Path) -> bool:

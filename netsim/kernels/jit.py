@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -81,35 +82,43 @@ class _Form(CompileResultCacheImpl):
 
 
 class _SealedFiles(IndexDataCacheFile):
-    """Numba's files of one kernel, an index and the compiled forms, each behind a checksum.
+    """Numba's files of one kernel, an index (compiled form -> file) and the compiled forms, each behind a checksum.
 
-    A file that is damaged counts as missing: nothing in it is unpickled.
+    It is of the content, and of what the file is: its name, the kernel's source, the compiler, the form. A file that is
+    damaged or exchanged for another counts as missing: nothing in it is unpickled.
     """
 
+    def load(self, key):
+        name = self._load_index().get(key)
+        return None if name is None else self._read(name, repr(key))
+
+    def save(self, key, data):
+        names = self._load_index()
+        if key not in names:
+            free = (name for name in map(self._data_name, itertools.count(1)) if name not in names.values())
+            names[key] = next(free)
+            self._save_index(names)
+        self._write(names[key], repr(key), data)
+
     def _load_index(self):
-        content = self._content(self._index_path)
-        version, stamp, overloads = (None, None, {}) if content is None else pickle.loads(content)
-        return overloads if (version, stamp) == (self._version, self._source_stamp) else {}
+        return self._read(self._index_name, "index") or {}
 
     def _save_index(self, overloads):
-        self._write(self._index_path, (self._version, self._source_stamp, overloads))
+        self._write(self._index_name, "index", overloads)
 
-    def _load_data(self, name):
-        content = self._content(self._data_path(name))
-        if content is None:
-            raise FileNotFoundError(name)  # what numba takes for a form that is not there
-        return pickle.loads(content)
+    def _read(self, name: str, form: str) -> object:
+        path = self._data_path(name)
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return None
+        content = unsealed(Path(path).read_bytes(), self._what(name, form))
+        return None if content is None else pickle.loads(content)
 
-    def _save_data(self, name, data):
-        self._write(self._data_path(name), data)
+    def _write(self, name: str, form: str, content: object) -> None:
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(sealed(self._dump(content), self._what(name, form)))
 
-    @staticmethod
-    def _content(path: str) -> bytes | None:
-        return unsealed(Path(path).read_bytes()) if os.path.isfile(path) else None
-
-    def _write(self, path: str, content: object) -> None:
-        with self._open_for_write(path) as file:
-            file.write(sealed(self._dump(content)))
+    def _what(self, name: str, form: str) -> str:
+        return repr((name, form, self._source_stamp, self._version))
 
 
 class _Kept(FunctionCache):

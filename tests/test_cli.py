@@ -127,6 +127,12 @@ def test_a_reader_that_goes_away_is_no_traceback():
     assert error == b""
 
 
+@pytest.mark.parametrize("option", ["--circuits", "--schedule", "--config", "--from", "--resume"])
+def test_a_place_of_any_length_is_a_line_of_bounded_length(refused, option):
+    line = refused("train", option, "a" * 100_000 + ".toml")
+    assert len(line) < 2_000 and "a" * 200 in line
+
+
 # eval
 
 

@@ -36,6 +36,8 @@ COMMANDS = {
 
 #: Characters of a message that may repeat an argument of any length; a longer one is cut in the middle.
 LONGEST_LINE = 600
+#: The same for a message that names places: room for any path that a system can have, but for the longest names.
+LONGEST_WHOLE = 1_800
 
 
 def exists(name: str) -> bool:
@@ -142,8 +144,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _refuse(message: str, status: int, whole: bool = False) -> int:
     line = " ".join(message.split())
-    if len(line) > LONGEST_LINE and not whole:
-        line = f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
+    longest = LONGEST_WHOLE if whole else LONGEST_LINE
+    if len(line) > longest:
+        line = f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
     with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(f"netsim: error: {line}", file=sys.stderr, flush=True)
     return status

@@ -10,12 +10,14 @@ import functools
 import io
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import typer
-from fuzz.targets import Broken, Target, split
+from fuzz import deep
+from fuzz.targets import Broken, Target, drawn, half, split
 from hypothesis import strategies as st
 
 from netsim import cli
@@ -78,46 +80,92 @@ def called(arguments: list[str]) -> str:
     """What `netsim` prints; raises NetsimError where it refuses in one line, `Broken` where it does anything else."""
     stdout, stderr = io.StringIO(), io.StringIO()
     built = mock.patch.multiple(cli, _load=_load), mock.patch.object(typer.main, "get_command", _get_command)
-    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), built[0], built[1]:
+    with contextlib.ExitStack() as stack:
+        for context in (contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr), *built):
+            stack.enter_context(context)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("always", RuntimeWarning)  # one of numpy's is a line too many
         status = cli.run(arguments)
-    *before, last = stderr.getvalue().split("\n")[:-1] or [""]
-    if status == 0:
-        return stdout.getvalue()
-    refused = status in (2, 3) and last.startswith("netsim: error: ") and stderr.getvalue().endswith("\n")
-    if not refused or not all(line.startswith(("netsim: note: ", "netsim: warning: ")) for line in before):
+    *lines, end = stderr.getvalue().split("\n")
+    refused = status in (2, 3) and bool(lines) and lines[-1].startswith("netsim: error: ")
+    notes = all(line.startswith(("netsim: note: ", "netsim: warning: ")) for line in (lines[:-1] if refused else lines))
+    if end or not notes or (status != 0 and not refused):
         raise Broken(f"status {status}, {stderr.getvalue()!r}: {arguments!r}")
-    raise NetsimError(last)
+    if refused:
+        raise NetsimError(lines[-1])
+    return stdout.getvalue()
 
 
 def train(data: str, folder: Path) -> Target:
     """Target that runs `netsim train` in-process on small data, with the training itself left out.
 
-    Everything up to the first batch is real: options, data, net, trainer, run folder.
+    Everything up to the first batch is real: options, files, data, net, trainer, run folder, first weights. The working
+    folder is `folder`.
     """
+    import small_runs
+
+    from netsim import data as data_sets
     from netsim import training
 
     ordinal = iter(range(10**9))
+    small_runs.start(folder / "run", data, net="conv 2 3x3; maxpool 2; full 4; output", epochs=1)
+    whole = {path: path.read_bytes() for path in (folder / "run").iterdir() if path.suffix in (".toml", ".safetensors")}
+    loaded = data_sets.load(data)
 
     def nothing_learned(*_: object) -> training.Outcome:
         return training.Outcome(True, [], [])
 
-    def feed(arguments: list[str]) -> str:
+    def load(name: str, *place: object) -> object:
+        return loaded if name == data else data_sets_load(name, *place)
+
+    data_sets_load = data_sets.load
+
+    def feed(line: deep.Line) -> str:
+        for name, content in line.files.items():
+            (folder / name).write_text(content, encoding="utf-8", errors="surrogateescape")
         out = folder / f"run{next(ordinal)}"
         # What is ours comes last, so that it wins; an option left without a value at the end takes --quiet.
-        given = ["train", "--net=full 3; output", *arguments, "--quiet", f"--data={data}", f"--out={out}"]
+        resumed = line.arguments[:2] == ["--resume", "run"]
+        given = ["train", *line.arguments, "--quiet", *([] if resumed else [f"--data={data}", f"--out={out}"])]
         try:
-            with mock.patch.object(training, "train", nothing_learned):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(_within(folder))
+                stack.enter_context(mock.patch.object(training, "train", nothing_learned))
+                stack.enter_context(mock.patch.object(data_sets, "load", load))  # not from disk for every line
+                stack.enter_context(mock.patch.object(os, "fsync", lambda descriptor: None))
                 result = called(given)
         except NetsimError:
             if os.path.lexists(out):
-                raise Broken(f"refused, and yet a folder was made: {arguments!r}") from None
+                raise Broken(f"refused, and yet a folder was made: {line!r}") from None
             raise
-        if not (out / "run.toml").exists():
-            raise Broken(f"status 0 and no run: {arguments!r}")
-        shutil.rmtree(out)
+        finally:
+            for path, content in whole.items():
+                if path.read_bytes() != content:
+                    if not resumed or path.name != "run.toml":
+                        raise Broken(f"{path.name} of another run was changed: {line!r}")
+                    path.write_bytes(content)
+        if not resumed:
+            if not (out / "run.toml").exists():
+                raise Broken(f"status 0 and no run: {line!r}")
+            shutil.rmtree(out)
         return result
 
-    return Target(_lines(_commands()["train",]), feed)
+    def with_net(arguments: list[str]) -> deep.Line:
+        return deep.Line(["--net=full 3; output", *arguments], {})
+
+    lines = _lines(_commands()["train",]).map(with_net)
+    return Target(half(lines, drawn(deep.command_line)), feed, made=deep.command_line)
+
+
+@contextlib.contextmanager
+def _within(folder: Path) -> Iterator[None]:
+    """Make `folder` the working folder for a while."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 @contextlib.contextmanager
@@ -170,12 +218,7 @@ def others(data: str, folder: Path) -> Target:
         return _lines(commands[path], most_free=2).map(lambda arguments: [*path, *arguments])
 
     def feed(arguments: list[str]) -> str:
-        before = os.getcwd()
-        os.chdir(folder)
-        try:
-            with _no_work():
-                return called(arguments)
-        finally:
-            os.chdir(before)
+        with _within(folder), _no_work():
+            return called(arguments)
 
     return Target(st.sampled_from(sorted(commands)).flatmap(with_name), feed)

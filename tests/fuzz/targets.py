@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import tomli_w
+from fuzz import deep
 from hypothesis import strategies as st
 
 from netsim import architectures, components, configuration, notation, parameter_files
@@ -30,12 +32,13 @@ SECONDS = 1.0
 class Target:
     """`inputs`: strategy; `feed`: gives one input to netsim, returns a result or raises NetsimError.
 
-    `examples`: some valid inputs, for kinds that are text or bytes.
+    `examples`: some valid inputs, for kinds that are text or bytes. `made`: for other kinds, one from a generator.
     """
 
     inputs: st.SearchStrategy
     feed: Callable[[object], object]
     examples: tuple[str | bytes, ...] = ()
+    made: Callable[[Random], object] | None = None
 
 
 class Broken(AssertionError):
@@ -108,6 +111,26 @@ def mutated(valid: list[str], words: list[str]) -> st.SearchStrategy[str]:
     )
 
 
+def drawn(made: Callable[[Random], object]) -> st.SearchStrategy:
+    """What `made` makes of a generator, by the seed."""
+    return st.integers(0, 2**64 - 1).map(lambda seed: made(Random(seed)))
+
+
+def half(these: st.SearchStrategy, those: st.SearchStrategy) -> st.SearchStrategy:
+    """As many of these as of those; `one_of` would take the parts of each as alternatives of their own."""
+    return st.booleans().flatmap(lambda first: these if first else those)
+
+
+def toml(made: Callable[[Random], dict]) -> Callable[[Random], str]:
+    """The text of a table."""
+    return lambda random: tomli_w.dumps(made(random))
+
+
+def examples(made: Callable[[Random], str], many: int = 100) -> list[str]:
+    """Some texts, for a fuzzer that changes bytes."""
+    return [made(Random(seed)) for seed in range(many)]
+
+
 def split(words: str) -> list[str]:
     """The words of a text, for lists that are easier read as one."""
     return words.split()
@@ -145,14 +168,26 @@ def _bytes(texts: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
     )
 
 
-def file_target(read: Callable[[str], object], valid: list[str], texts: st.SearchStrategy[str], path: Path) -> Target:
-    """Target that writes its input, made of `texts`, into the file `path` and has `read` read that."""
+def file_target(
+    read: Callable[[str], object],
+    valid: list[str],
+    texts: st.SearchStrategy[str],
+    path: Path,
+    deeper: Callable[[Random], str] | None = None,
+) -> Target:
+    """Target that writes its input, made of `texts`, into the file `path` and has `read` read that.
+
+    deeper : makes texts that are mostly right; half of the inputs are of these.
+    """
 
     def feed(content: bytes) -> object:
         path.write_bytes(content)
         return read(str(path))
 
-    return Target(_bytes(texts), feed, tuple(text.encode() for text in valid))
+    inputs = _bytes(texts)
+    if deeper is not None:
+        inputs, valid = half(inputs, drawn(deeper).map(str.encode)), [*valid, *examples(deeper)]
+    return Target(inputs, feed, tuple(text.encode() for text in valid))
 
 
 # run.toml
@@ -219,8 +254,9 @@ _RUN_TOMLS = [_RUN_TOML, 'epochs = 3\nnet = "deepnet"\n']
 
 
 def run_toml(folder: Path) -> Target:
+    deeper = toml(deep.configuration)
     texts = st.one_of(mutated(_RUN_TOMLS, _TOML), _TABLES.map(_table))
-    return file_target(read_run_toml, _RUN_TOMLS, texts, folder / "run.toml")
+    return file_target(read_run_toml, _RUN_TOMLS, texts, folder / "run.toml", deeper)
 
 
 _SCALARS = st.one_of(
@@ -236,7 +272,11 @@ _VALUES = st.one_of(
     st.dictionaries(st.one_of(_KNOWN, st.text(max_size=12)), _SCALARS, max_size=6),
 )
 #: Values of any type from Python.
-VALUES = Target(_VALUES, configuration.build)
+VALUES = Target(
+    half(_VALUES, drawn(deep.configuration)),
+    configuration.build,
+    made=deep.configuration,
+)
 
 # The author's parameter files
 
@@ -299,13 +339,16 @@ _TIMES = [
 ]  # fmt: skip
 
 
+_POPULATIONS = ("conv1", "full1", "output")
+
+
 def read_schedule(path: str) -> object:
     from netsim.events.schedule import Schedule
 
     schedule = Schedule.load(path)
     if Schedule.from_toml(schedule.to_toml()) != schedule:
         raise Broken(f"{schedule!r} does not survive writing and reading")
-    return schedule.nominal(("conv1", "full1", "output"))
+    return schedule.nominal(_POPULATIONS), schedule.slack(_POPULATIONS, _POPULATIONS)
 
 
 _FIELDS = split(
@@ -333,8 +376,9 @@ _ENTRIES = st.dictionaries(
 
 
 def schedule(folder: Path) -> Target:
+    deeper = toml(deep.schedule(_POPULATIONS))
     texts = st.one_of(mutated([_SCHEDULE, "layer_delay = 2.0\n"], _TIMES), _ENTRIES.map(_table))
-    return file_target(read_schedule, [_SCHEDULE], texts, folder / "schedule.toml")
+    return file_target(read_schedule, [_SCHEDULE], texts, folder / "schedule.toml", deeper)
 
 
 # Calibrations of circuits: JSON
@@ -350,9 +394,20 @@ _JSON = [
 ]
 
 
+def read_components(path: str) -> components.Components:
+    read = components.Components.from_json(path)
+    if components.Components.from_json(dataclasses.asdict(read)) != read:
+        raise Broken(f"{read!r} is not what run.toml gives back")
+    return read
+
+
 def calibration(folder: Path) -> Target:
     valid = [_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})]
     names = st.sampled_from([field.name for field in dataclasses.fields(components.Components)])
     numbers = st.dictionaries(names, st.one_of(st.floats(0, 1), st.floats(), st.integers()), max_size=3)
+
+    def deeper(random: Random) -> str:
+        return json.dumps(deep.calibration(random), default=str)
+
     texts = st.one_of(mutated(valid, _JSON), numbers.map(json.dumps))
-    return file_target(components.Components.from_json, valid, texts, folder / "circuits.json")
+    return file_target(read_components, valid, texts, folder / "circuits.json", deeper)

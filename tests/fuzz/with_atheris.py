@@ -4,8 +4,9 @@
     python tests/fuzz/with_atheris.py schedule --inputs 100000 -seed=1
 
 One kind of input a call; options with one dash go to libFuzzer. Texts and files start from valid ones and are changed
-byte by byte; for the other kinds the bytes choose among what hypothesis can draw (bytes that choose nothing are not
-counted). A broken promise ends the call with a traceback, and libFuzzer writes the input to a file.
+byte by byte; values and command lines of `netsim train` are made of the bytes by `tests/fuzz/deep.py`; for the other
+commands the bytes choose among what hypothesis can draw (bytes that choose nothing are not counted). A broken promise
+ends the call with a traceback, and libFuzzer writes the input to a file.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ READERS = [
 with atheris.instrument_imports(include=["tomllib", *(f"netsim.{name}" for name in READERS)]):
     for reader in READERS:
         importlib.import_module(f"netsim.{reader}")
-    from fuzz import campaign, targets
+    from fuzz import campaign, deep, targets
 
 
 def decoded(target: targets.Target) -> Callable[[bytes], str | None]:
     """The function of bytes that feeds `target` and tells how it ended; None for bytes that are no input."""
+    if target.made is not None:
+        return lambda content: targets.check(target, target.made(deep.Tape(content)))
     example = next(iter(target.examples), None)
     if isinstance(example, bytes):
         return lambda content: targets.check(target, content)

@@ -57,7 +57,8 @@ def prepare(configuration: Configuration) -> Prepared:
         resolved.net, dataset.input_shape, dataset.classes, resolved.seed, **resolved.network_options()
     )
     device = _choose_device(resolved)
-    trainer = _make_trainer(resolved, device, network)
+    with np.errstate(over="ignore"):  # thresholds of circuits that spread beyond float32 are infinite: no gate shuts
+        trainer = _make_trainer(resolved, device, network)
     if {layer.name for layer in network.weighted} <= trainer.frozen:
         raise OptionError(
             f"is {','.join(resolved.frozen)}: these are all layers with weights, so none learns", "frozen"

@@ -116,6 +116,27 @@ def test_a_run_that_diverges_says_so_in_one_line_and_nothing_else(tmp_path, caps
     assert all(np.isfinite(array).all() for array in kept.weights.values())
 
 
+def test_thresholds_beyond_float32_are_infinite_and_nothing_is_said(tmp_path, capsys):
+    (tmp_path / "circuits.json").write_text(json.dumps({"gate_spread": 1e308, "error_spread": 1e308}))
+    data = small_runs.write_data(tmp_path / "small.npz")
+    arguments = [
+        "train",
+        NET,
+        "--data",
+        data,
+        "--epochs",
+        "1",
+        "--circuits",
+        str(tmp_path / "circuits.json"),
+        "--quiet",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run([*arguments, "--out", str(tmp_path / "run")]) == 0
+    assert capsys.readouterr().err == ""
+    assert all(map(finite, map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())))
+
+
 @pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan])
 def test_the_alignment_of_weights_that_are_not_finite_is_undefined(odd):
     W, R = np.ones((2, 3), np.float32), np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -332,3 +332,9 @@ def test_order_of_many_events_in_few_buckets():
     assert in_time_order(raw, times, units, np.empty(raw.size + 1, np.int64)) == raw.size
     np.testing.assert_array_equal(units, np.argsort(raw, kind="stable"))
     assert all(a <= b for a, b in itertools.pairwise(times))
+
+
+def test_a_long_text_that_names_no_schedule_is_cut_in_the_message():
+    with pytest.raises(UnknownNameError) as refused:
+        preset("9" * 5000)
+    assert len(str(refused.value)) < 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from netsim.errors import OptionError, UnknownNameError, nearest
+from netsim.errors import OptionError, UnknownNameError, nearest, shown
 from netsim.events.distributions import Distribution, number
 from netsim.events.schedule import Schedule
 
@@ -66,7 +66,8 @@ def preset(name: str) -> Schedule:
     name, _, argument = str(name).partition(":")
     name = _SPELLINGS.get(name, name)
     if name not in PRESETS or (argument and name == "nominal"):
-        raise UnknownNameError(f"unknown schedule {name!r}{nearest(name, PRESETS)}; a file name ends in .toml")
+        hint = nearest(name[:40], PRESETS)
+        raise UnknownNameError(f"unknown schedule {shown(name)}{hint}; a file name ends in .toml")
     if not argument:
         return PRESETS[name]()
     try:

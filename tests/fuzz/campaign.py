@@ -80,7 +80,10 @@ def main() -> None:
             seen: collections.Counter = collections.Counter()
             for part in range(-(-arguments.inputs // PART)):
                 many = min(PART, arguments.inputs - part * PART)
-                seen += campaign(target, many, arguments.seed + part)
+                try:
+                    seen += campaign(target, many, arguments.seed + part)
+                except targets.Broken as error:  # told here: brian2, once imported, keeps what nobody catches to itself
+                    sys.exit(f"{name}: broken: {error}")
                 took = f"{time.process_time() - began:.0f} s of CPU, the slowest {targets.check.longest:.3f} s"
                 print(f"{name}: {seen.total()} inputs, {took}: {dict(seen)}", flush=True)
 

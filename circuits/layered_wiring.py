@@ -172,6 +172,7 @@ class Wiring:
             names,
             # the state after step k is the state at time k + 1: what a unit carries when its event comes
             events={"turn": "moment + 1 == feedback_step", "plasticity": "moment + 1 == plasticity_step"},
+            name=f"layer_{layer:03}",
         )
         for event, effect in (("turn", "carried = r"), ("plasticity", "learned = r")):
             group.set_event_schedule(event, when="thresholds")
@@ -204,8 +205,9 @@ class Wiring:
             on_event=event,
             dt=self.parameters.dt,
         )
-        # before spikes of this step arrive: else W and R, one before and one after them, would see other activities
-        synapses.plasticity.order = -1
+        # before spikes of this step arrive, whose pathways have Brian2's order for "pre", -1: with a tie, names would
+        # decide which of W and R sees the activities after them
+        synapses.plasticity.order = -2
         n, m = weights.shape
         copy, i, j = (index.ravel() for index in np.meshgrid(range(self.copies), range(n), range(m), indexing="ij"))
         synapses.connect(i=copy * n + i, j=copy * m + j)

@@ -150,7 +150,7 @@ def present(
     windows = {"release_step": 2 * steps, "period": 3 * steps}
     period = 3 * parameters.phase
     with code_target(target, seed):
-        units = unit_group(equations, n, parameters, {**(constants or {}), **windows})
+        units = unit_group(equations, n, parameters, {**(constants or {}), **windows}, name="units")
         units.feedback_step = steps
         ends = StateMonitor(units, list(read), record=True, dt=parameters.phase, when="before_start", order=-2)
         parts = [units, loader(units, inputs, period), ends, *(attach(units) if attach else [])]

@@ -147,15 +147,21 @@ class Spiking:
         return {"tau_recurrent": self.spiking.tau_recurrent}
 
     def attach(self, units: NeuronGroup) -> list[object]:
-        """Two unit populations and two comparator populations for each of the n units; returns Brian2 objects."""
+        """Two unit populations and two comparator populations for each of the n units; returns Brian2 objects.
+
+        Populations draw random numbers in the order of their names, which Brian2 would else number on from whatever ran
+        before: the units must be named too.
+        """
         parts: list[object] = []
-        for sign in ("on", "off"):
-            parts += self._cells(units, f"z_{sign}", f"r_{sign}")
-        for side, level in (("up", self.parameters.upper), ("low", -self.parameters.lower)):
-            parts += self._comparators(units, f"drive_{side}", f"fired_{side}", float(level))
+        name = f"{units.name}_population"
+        for number, sign in enumerate(("on", "off"), 1):
+            parts += self._cells(units, f"z_{sign}", f"r_{sign}", f"{name}_{number}")
+        levels = {"up": self.parameters.upper, "low": -self.parameters.lower}
+        for number, (side, level) in enumerate(levels.items(), 3):
+            parts += self._comparators(units, f"drive_{side}", f"fired_{side}", float(level), f"{name}_{number}")
         return parts
 
-    def _cells(self, units: NeuronGroup, source: str, activity: str) -> list[object]:
+    def _cells(self, units: NeuronGroup, source: str, activity: str, name: str) -> list[object]:
         s, p = self.spiking, self.parameters
         n, neurons = len(units), int(s.neurons)
         dt = float(p.dt)
@@ -179,6 +185,7 @@ class Spiking:
             refractory=s.refractory,
             method="exact",
             dt=p.dt,
+            name=name,
             namespace={"tau_membrane": s.tau_membrane, "reset_jitter": s.reset_jitter},
         )
         group.z = linked_var(units, source, index=owner)
@@ -188,7 +195,7 @@ class Spiking:
         group.decoder = decoders[of_unit].ravel() * (1 - np.exp(-p.dt / p.tau)) / dt
         return [group, self._project(group, units, f"{activity}_post += decoder_pre", owner)]
 
-    def _comparators(self, units: NeuronGroup, source: str, activity: str, level: float) -> list[object]:
+    def _comparators(self, units: NeuronGroup, source: str, activity: str, level: float, name: str) -> list[object]:
         s, p = self.spiking, self.parameters
         n, neurons = len(units), int(s.neurons)
         dt = float(p.dt)
@@ -201,6 +208,7 @@ class Spiking:
             refractory=s.comparator_refractory,
             method="euler",
             dt=p.dt,
+            name=name,
             namespace={"tau_membrane": s.tau_membrane, "noise": s.noise, "reset_jitter": s.reset_jitter},
         )
         group.drive = linked_var(units, source, index=owner)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("brian2", reason="the circuits need Brian2")
-from brian2 import Hz, ms
+from brian2 import Hz, NeuronGroup, ms
 
 from circuits import ideal
 from circuits.bounds import layered_bound
@@ -156,6 +156,33 @@ def test_w_and_r_of_a_connection_get_the_same_change(cells):
     for before, forward, backward in zip(W, found.W, found.R, strict=True):
         np.testing.assert_array_equal(forward, backward)
         assert np.abs(forward - before).max() > 0.1
+
+
+def test_what_is_read_of_populations_is_what_the_synapses_multiplied():
+    """Spikes of the step of the event change neither: the input stands still, so the rest is the feedback read."""
+    W, R, images, labels = start(4)
+    R = [8 * r for r in R]  # feedback so strong that open units spike in nearly every step
+    how = {"cells": "spiking", "spiking": SpikingParameters(neurons=100), "step_size": 0.5}
+    result = run_layered(W, R, images, labels, **how)
+    wanted = 0.5 * images.T @ result.feedback[0]
+    np.testing.assert_allclose(result.W[0] - W[0], wanted, rtol=0, atol=1e-13)  # float64, a few products
+    assert np.abs(wanted).max() > 0.1
+
+
+def test_the_seed_decides_whatever_ran_before():
+    """Brian2 numbers unnamed objects on through a process, and runs them in the order of their names."""
+    W, R, images, labels = start(1)
+
+    def learned(seed: int) -> np.ndarray:
+        how = {"cells": "spiking", "spiking": SpikingParameters(neurons=20), "seed": seed}
+        return np.concatenate([w.ravel() for w in run_layered(W, R, images, labels, coarse_spiking, **how).W])
+
+    coarse_spiking = replace(Parameters(), dt=1 * ms).with_phase(6)
+    first, kept = learned(3), []
+    for _ in range(3):
+        kept += [NeuronGroup(1, "v : 1") for _ in range(3)]  # three names more are taken, so others are sorted first
+        np.testing.assert_array_equal(first, learned(3))
+    assert (first != learned(4)).any()
 
 
 def test_populations_learn_nearly_the_same():

@@ -95,3 +95,24 @@ class EventSteps:
     plasticity: list[np.ndarray]
     release: int
     period: int
+
+    def warn_if_short(
+        self, distance: float, parameters: Parameters, *, tau_membrane: Quantity | None = None, stacklevel: int = 3
+    ) -> None:
+        """Warn (ShortPhaseWarning) of the unit with the shortest time from arrival to feedback, and from feedback to
+        plasticity (or release, if that comes first), where it is too short for activities that move by `distance`,
+        or for comparators whose membranes have `tau_membrane`.
+        """
+        until = [np.minimum(c, self.release) for c in self.plasticity]
+        for name, starts, ends in (
+            ("from arrival to feedback", self.arrival, self.feedback),
+            ("from feedback to plasticity", self.feedback, until),
+        ):
+            windows = [(end - start).min(axis=0) for start, end in zip(starts, ends, strict=True)]
+            layer = min(range(len(windows)), key=lambda at: windows[at].min())
+            unit = int(windows[layer].argmin())
+            time = int(windows[layer][unit]) * parameters.dt
+            called = f"the time {name} of unit {unit} in layer {layer + 1}, {time!s},"
+            parameters.warn_if_unsettled(distance, time, called, stacklevel=stacklevel + 1)
+            if ends is self.feedback:  # the window in which comparators watch the input
+                parameters.warn_if_undecided(time, called, tau_membrane=tau_membrane, stacklevel=stacklevel + 1)

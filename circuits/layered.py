@@ -63,7 +63,8 @@ def run_layered(
     W, R: one (n_{l-1}, n_l) array for each layer 1..L. feedback_rate: epsilon, 0 is FRFB and 1 is URFB; given
     several, as many independent copies of the net run side by side. mu: off-class factor, 1/(C-1) by default.
     batch: presentations for each change of the weights, whose step is step_size/batch. times: per-unit event
-    times, by default `EventTimes.nominal`. Warns (ShortPhaseWarning) for short phases. Errors: CircuitError.
+    times, by default `EventTimes.nominal`. Warns (ShortPhaseWarning) for phases, or times between a unit's events,
+    that are too short. Errors: CircuitError.
     """
     parameters = parameters or Parameters()
     choose("kind of cells", cells, CELLS)
@@ -75,11 +76,15 @@ def run_layered(
         raise ParameterError("feedback_rate must be a number in [0, 1], or several")
     spiking = spiking or SpikingParameters()
     check_cells(cells, parameters, spiking)
-    # a hidden unit moves from at most 1 to its feedback, an output unit from its input to at most max(1, mu)
-    parameters.warn_if_short(2.0, tau_membrane=spiking.tau_membrane if cells == "spiking" else None)
     if times is not None and not isinstance(times, EventTimes):
         raise ParameterError(f"times = {str(times)[:40]} must be EventTimes")
     steps = (times or EventTimes.nominal(net.sizes, parameters)).in_steps(net.sizes, len(net.images), parameters)
+    # a hidden unit moves from at most 1 to its feedback, an output unit from its input to at most max(1, mu)
+    membrane = spiking.tau_membrane if cells == "spiking" else None
+    if times is None:  # every window is a phase or more
+        parameters.warn_if_short(2.0, tau_membrane=membrane)
+    else:
+        steps.warn_if_short(2.0, parameters, tau_membrane=membrane)
     with code_target(target, check_seed(seed)):
         wiring = Wiring(
             net,

@@ -141,40 +141,52 @@ class Parameters:
         check_number("phase over tau", phase_over_tau, 1e-3, 1e3)
         return replace(self, phase=max(1, round(phase_over_tau * float(self.tau / self.dt))) * self.dt)
 
-    def expected_error(self, distance: float) -> float:
-        """Error left at the end of a phase in which the activity has to move by `distance` (plain number).
+    def expected_error(self, distance: float, time: Quantity | None = None) -> float:
+        """Error left after `time` (a phase where it is not given) if the activity has to move by `distance`.
 
-        The activity relaxes exponentially, so distance * exp(-phase/tau).
+        The activity relaxes exponentially, so distance * exp(-time/tau). Plain numbers.
         """
-        return distance * math.exp(-self.phase_over_tau)
+        return distance * math.exp(-float((self.phase if time is None else time) / self.tau))
 
     def settling_time(self, distance: float, tolerance: float = TOLERANCE) -> Quantity:
         """Time after which an activity that has to move by `distance` is within `tolerance` of its target."""
         return self.tau * max(0.0, math.log(distance / tolerance)) if distance > 0 else 0 * self.tau
 
-    def acting_threshold(self, tau_membrane: Quantity | None = None) -> float:
-        """Input above which a comparator reaches its level of 1 within a phase: 1 / (1 - exp(-phase/tau_membrane)).
+    def acting_threshold(self, tau_membrane: Quantity | None = None, time: Quantity | None = None) -> float:
+        """Input above which a comparator reaches its level of 1 within a time T: 1 / (1 - exp(-T/tau_membrane)).
 
-        tau_membrane: of its membrane, `tau_comparator` where it is not given.
+        tau_membrane: of its membrane, `tau_comparator` where it is not given. time: a phase where it is not given.
         """
-        return -1 / math.expm1(-float(self.phase / (self.tau_comparator if tau_membrane is None else tau_membrane)))
+        time = self.phase if time is None else time
+        return -1 / math.expm1(-float(time / (self.tau_comparator if tau_membrane is None else tau_membrane)))
 
     def warn_if_short(self, distance: float, *, tau_membrane: Quantity | None = None, stacklevel: int = 3) -> None:
         """Warn (ShortPhaseWarning) where a phase is too short for activities that move by `distance`, and for
         comparators whose membranes have `tau_membrane` (`tau_comparator` where it is not given).
         """
+        name = f"phase = {self.phase!s}"
+        self.warn_if_unsettled(distance, self.phase, name, stacklevel=stacklevel + 1)
+        self.warn_if_undecided(self.phase, name, tau_membrane=tau_membrane, stacklevel=stacklevel + 1)
+
+    def warn_if_unsettled(self, distance: float, time: Quantity, name: str, *, stacklevel: int = 3) -> None:
+        """Warn (ShortPhaseWarning) where `time`, called `name`, is too short for activities that move by `distance`."""
         settling = self.settling_time(distance)
-        if float(self.phase) < float(settling):
+        if float(time) < float(settling):
             warnings.warn(
-                f"phase = {self.phase!s} is shorter than the settling time {settling / ms:.3g} ms: expect errors "
-                f"up to {self.expected_error(distance):.2g} (settled means {TOLERANCE:g})",
+                f"{name} is shorter than the settling time {settling / ms:.3g} ms: expect errors "
+                f"up to {self.expected_error(distance, time):.2g} (settled means {TOLERANCE:g})",
                 ShortPhaseWarning,
                 stacklevel=stacklevel,
             )
-        acting = self.acting_threshold(tau_membrane)
+
+    def warn_if_undecided(
+        self, time: Quantity, name: str, *, tau_membrane: Quantity | None = None, stacklevel: int = 3
+    ) -> None:
+        """Warn (ShortPhaseWarning) where `time`, called `name`, is too short for comparators to reach their levels."""
+        acting = self.acting_threshold(tau_membrane, time)
         if acting > 1 + BAND:
             warnings.warn(
-                f"phase = {self.phase!s} is too short for the comparators: thresholds act as if they were {acting:.3g} "
+                f"{name} is too short for the comparators: thresholds act as if they were {acting:.3g} "
                 f"times as large; expect inputs in between to count as below them",
                 ShortPhaseWarning,
                 stacklevel=stacklevel,

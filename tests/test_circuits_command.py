@@ -75,6 +75,14 @@ def test_short_phases_warn_on_stderr(tmp_path, capsys):
     assert "expect errors up to 0.15" in lines[-1]  # (2 + 0.95) * exp(-3)
 
 
+def test_short_phases_of_layered_warn_in_one_line_each_time(tmp_path, capsys):
+    for _ in range(2):  # a second command in the same process warns too
+        assert run(["circuit", "layered", "--phase", "3", "--presentations", "1", "--out", str(tmp_path)]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("netsim: warning: phase = 30. ms is shorter than the settling time 53 ms: expect errors")
+        assert "up to 0.1 (" in line  # 2 * exp(-3)
+
+
 @pytest.mark.parametrize("tau", ["500us", "100ms"])
 def test_all_times_are_in_proportion_to_tau(tau):
     parameters, populations = circuit._settings(True, 10, tau, 50)

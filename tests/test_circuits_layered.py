@@ -12,7 +12,7 @@ from brian2 import Hz, NeuronGroup, ms
 
 from circuits import ideal
 from circuits.bounds import layered_bound
-from circuits.errors import ParameterError, UnitError
+from circuits.errors import ParameterError, ShortPhaseWarning, UnitError
 from circuits.event_times import EventTimes
 from circuits.layered import run_layered
 from circuits.parameters import Parameters
@@ -204,6 +204,83 @@ def test_traces_are_those_of_the_signed_values(cells):
     np.testing.assert_allclose(traces["layer 0"][1:-1], np.tile(images, (71, 1)), rtol=0, atol=1e-15)
     np.testing.assert_array_equal(traces["layer 2"][3 * 12], result.activity[1][0])
     assert (images < 0).any() and traces["layer 1"].min() < -0.5
+
+
+def shifted(times: EventTimes, name: str, layer: int, unit: int, by: float) -> EventTimes:
+    """The same with one event of one unit of layer 1 or 2 moved by so many ms."""
+    rows = list(getattr(times, name))
+    rows[layer - 1] = rows[layer - 1] + by * ms * (np.arange(len(rows[layer - 1])) == unit)
+    return replace(times, **{name: rows})
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "unit", "by", "window"),
+    [
+        ("feedback", 2, 1, -90, "from arrival to feedback"),
+        ("arrival", 2, 3, 90, "from arrival to feedback"),
+        ("feedback", 1, 5, 90, "from feedback to plasticity"),
+        ("plasticity", 2, 0, -90, "from feedback to plasticity"),
+    ],
+)
+def test_short_windows_warn_whatever_the_phase(name, layer, unit, by, window):
+    """Phases of 12 tau, but one unit has 3 tau for one of its windows."""
+    W, R, images, labels = start(2)
+    times = shifted(EventTimes.nominal(SIZES, coarse(12)), name, layer, unit, by)
+    with pytest.warns(ShortPhaseWarning) as caught:
+        run_layered(W, R, images, labels, coarse(12), times=times)
+    (message,) = (found for found in caught if found.category is ShortPhaseWarning)
+    assert message.filename == __file__
+    text = str(message.message)
+    assert text == (
+        f"the time {window} of unit {unit} in layer {layer}, 30. ms, is shorter than the settling time 53 ms: "
+        f"expect errors up to {2 * np.exp(-3):.2g} (settled means 0.01)"
+    )
+
+
+def test_windows_of_the_events_count_and_not_the_phase():
+    """Short phases, but times given that leave every unit 12 tau: no warning, and as good as phases of 12 tau."""
+    W, R, images, labels = start(2)
+    times = EventTimes.nominal(SIZES, coarse(12))
+    result = run_layered(W, R, images, labels, coarse(3), times=times)
+    nominal = run_layered(W, R, images, labels, coarse(12))
+    for mine, theirs in zip(result.W, nominal.W, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_unit_that_learns_after_the_release_had_until_the_release():
+    W, R, images, labels = start(2)
+    times = EventTimes.nominal(SIZES, coarse(12))
+    times = shifted(shifted(times, "feedback", 1, 2, 90), "plasticity", 1, 2, 60)
+    with pytest.warns(ShortPhaseWarning, match=r"feedback to plasticity of unit 2 in layer 1, 30. ms, is shorter"):
+        run_layered(W, R, images, labels, coarse(12), times=times)
+
+
+def test_the_expected_error_of_a_short_window_is_that_which_comes():
+    W, R, images, labels = start(4)
+    times = EventTimes.nominal(SIZES, coarse(12))
+    settled = run_layered(W, R, images, labels, coarse(12), step_size=0.0, times=times)
+    short = replace(times, plasticity=[times.plasticity[0], times.feedback[1] + 20 * ms])
+    with pytest.warns(ShortPhaseWarning, match=f"expect errors up to {2 * np.exp(-2):.2g}"):
+        early = run_layered(W, R, images, labels, coarse(12), step_size=0.0, times=short)
+    error = np.abs(early.feedback[1] - settled.feedback[1])
+    # each output is off by exp(-2) of its own way
+    way = np.abs(settled.activity[1] - settled.feedback[1])
+    np.testing.assert_allclose(error, way * np.exp(-2), rtol=0, atol=2 * np.exp(-12))
+    assert error.max() > 0.1
+
+
+def test_too_short_a_window_for_the_comparators_warns():
+    W, R, images, labels = start(2)
+    slow = replace(coarse(12), tau_comparator=100 * ms)
+    times = EventTimes.nominal(SIZES, slow)
+    with pytest.warns(ShortPhaseWarning, match=r"phase = 120. ms is too short for the comparators"):
+        run_layered(W, R, images, labels, slow)
+    with pytest.warns(ShortPhaseWarning) as caught:
+        run_layered(W, R, images, labels, slow, times=shifted(times, "feedback", 2, 1, -60))
+    acting = 1 / (1 - np.exp(-0.6))
+    (message,) = (str(found.message) for found in caught if found.category is ShortPhaseWarning)
+    assert message.startswith("the time from arrival to feedback of unit 1 in layer 2, 60. ms, is too short")
+    assert f"as if they were {acting:.3g} times as large" in message
 
 
 def nominal(**changes) -> EventTimes:

@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from brian2 import Quantity, ms, second
@@ -14,10 +14,7 @@ from brian2.units.fundamentalunits import get_dimensions, have_same_dimensions
 
 from circuits.errors import ParameterError, ShortPhaseWarning, UnitError
 
-if TYPE_CHECKING:
-    from circuits.spiking import SpikingParameters
-
-Settings = TypeVar("Settings", "Parameters", "SpikingParameters")
+Settings = TypeVar("Settings")
 
 TOLERANCE = 0.01  # error of an output that counts as settled, in units of the saturated activity
 BAND = 0.05  # inputs nearer than this to a threshold are left out where accuracy is stated
@@ -76,7 +73,7 @@ def as_array(name: str, value: object) -> np.ndarray:
 
 
 def scaled(settings: Settings, factor: float) -> Settings:
-    """The same settings with all times multiplied by `factor`: what they compute stays the same."""
+    """The same settings, a dataclass, with all times multiplied by `factor`: what they compute stays the same."""
     times = {f.name: getattr(settings, f.name) for f in fields(settings)}
     return replace(settings, **{name: factor * time for name, time in times.items() if isinstance(time, Quantity)})
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,15 @@ def test_circuits_imports_nothing_of_netsim():
     roots = {name.split(".")[0] for name in imported_by(files)}
     assert len(files) > 10 and "brian2" in roots
     assert "netsim" not in roots
+
+
+def test_imports_run_one_way():
+    """Also those for type checkers: every module can be sorted behind all that it imports."""
+    files = sorted(Path(circuits.__file__).parent.glob("*.py"))
+    needs = {f"circuits.{file.stem}": imported_by([file]) for file in files}
+    needs = {name: {other for other in found if other in needs} for name, found in needs.items()}
+    order = list(TopologicalSorter(needs).static_order())  # CycleError where two need each other
+    assert order.index("circuits.errors") < order.index("circuits.parameters") < order.index("circuits.spiking")
 
 
 def test_brian2_comparison_helper_and_star_imports_are_not_used():

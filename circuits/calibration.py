@@ -24,11 +24,13 @@ import numpy as np
 
 from circuits.errors import ParameterError, choose
 from circuits.motifs import CELLS, Response, respond_output_error, respond_threshold
-from circuits.parameters import Parameters, check_whole
+from circuits.parameters import TOLERANCE, Parameters, check_whole
 from circuits.spiking import SpikingParameters
 
 FORMAT = "netsim circuit calibration"
 SETTLED = 0.05  # share of the way that is left when an activity counts as settled
+QUIET = 0.1  # noise of a mean activity, as a share of SETTLED, below which its settling time is read
+MOST = 4096  # circuits over which that mean goes at most
 WIDEST, FINEST = 0.2, 0.008  # half widths of the first sweep around a threshold and of the last
 POINTS = 21  # inputs in a sweep
 OPEN = (-0.8, -0.4, 0.1, 0.4, 0.8)  # inputs at which a gate is open, and each teacher line
@@ -171,7 +173,8 @@ def _threshold(respond: Callable[..., Response], parameters: Parameters, units: 
     if found is None:
         raise ParameterError(
             f"a threshold lies farther than {WIDEST:g} from {parameters.upper:g}: "
-            f"phases of {parameters.phase_over_tau:g} tau are too short for the comparators"
+            f"phases of {parameters.phase_over_tau:g} tau are too short for the comparators, or their noise or spread "
+            "is too large"
         )
     return found
 
@@ -207,9 +210,47 @@ def _sweep(
 
 
 def _settling_time(respond: Callable[..., Response], parameters: Parameters, units: int) -> float:
-    """Time in units of tau after which the mean activity has done all but 5% of its way from 0 to u = 1."""
-    response = respond(np.zeros(16 * units), record=range(16 * units))
-    mean = response.traces.values["r"].mean(axis=1)[parameters.steps : 2 * parameters.steps]
-    unsettled = np.flatnonzero(np.abs(mean - mean[-parameters.steps // 4 :].mean()) > SETTLED)
-    last = int(unsettled[-1]) + 1 if len(unsettled) else 0
+    """Time in units of tau after which the mean activity has done all but 5% of its way from 0 to u = 1.
+
+    The mean is over so many circuits that its noise is a tenth of these 5%: with more noise, the last time outside them
+    would be that of an excursion. Errors: ParameterError where phases end before the activity has settled.
+    """
+    steps = parameters.steps
+    # what is left of the way at each step where nothing but tau delays it
+    left = np.exp(-np.arange(steps) * float(parameters.dt / parameters.tau))
+    if left[-1] > SETTLED:
+        raise _unsettled(parameters)
+    activity = _approach(respond, 16 * units, steps)
+    enough = math.ceil((activity[-1].std() / (QUIET * SETTLED)) ** 2)
+    if enough > 16 * units:
+        activity = _approach(respond, min(enough, MOST), steps)
+    circuits = activity.shape[1]
+
+    def target(window: slice) -> np.ndarray:
+        """Where each circuit is bound for: its mean in a window, less what is left of the way there."""
+        rest = left[window].mean()
+        return (activity[window].mean(axis=0) - rest * activity[0]) / (1 - rest)
+
+    eighth = max(1, steps // 8)
+    first = max(1, steps - 2 * eighth)
+    end, mean = target(slice(first, None)).mean(), activity.mean(axis=1)
+    way = abs(end - mean[0])
+    outside = np.flatnonzero(np.abs(mean - end) > SETTLED * way)
+    last = int(outside[-1]) + 1 if len(outside) else 0
+    # activities that relax more slowly than with tau give another target later on
+    drift = target(slice(steps - eighth, None)) - target(slice(first, first + eighth))
+    if last == steps or abs(drift.mean()) > TOLERANCE * way + 4 * drift.std() / math.sqrt(circuits):
+        raise _unsettled(parameters)
     return last * float(parameters.dt / parameters.tau)
+
+
+def _approach(respond: Callable[..., Response], circuits: int, steps: int) -> np.ndarray:
+    """Activity (steps, circuits) of open gates in the feedback phase, in which it goes from 0 to u = 1."""
+    return respond(np.zeros(circuits), record=range(circuits)).traces.values["r"][steps : 2 * steps]
+
+
+def _unsettled(parameters: Parameters) -> ParameterError:
+    return ParameterError(
+        f"phases of {parameters.phase_over_tau:g} tau end before the activity has settled to {SETTLED:.0%} of its way: "
+        f"take longer ones (rates need {math.log(1 / SETTLED):.1f} tau and a step)"
+    )

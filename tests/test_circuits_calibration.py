@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from brian2 import ms
 from circuits import calibration
 from circuits.calibration import calibrate
 from circuits.errors import ParameterError, ShortPhaseWarning
+from circuits.motifs import respond_threshold
 from circuits.parameters import Parameters
 from circuits.spiking import SpikingParameters
 from netsim.components import Components
@@ -58,6 +61,70 @@ def test_phases_too_short_to_calibrate_are_refused():
         pytest.raises(ParameterError, match=r"phases of 0.5 tau are too short for the comparators"),
     ):
         calibrate(Parameters().with_phase(0.5), cells="signed", units=2)
+
+
+def test_thresholds_too_wide_to_calibrate_are_refused():
+    loud = SpikingParameters(neurons=5, noise=0.5)
+    with pytest.raises(ParameterError, match="or their noise or spread is too large"):
+        calibrate(replace(Parameters(), dt=1 * ms), spiking=loud, units=2)
+
+
+def settling_time(parameters: Parameters, units: int = 2, **how: object) -> float:
+    """Of the gate alone, as `calibrate` takes it."""
+
+    def gate(h: np.ndarray, **options: object):
+        return respond_threshold(h, np.ones_like(h), parameters, **how, **options)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShortPhaseWarning)
+        return calibration._settling_time(gate, parameters, units)
+
+
+@pytest.mark.parametrize("cells", ["signed", "pairs"])
+@pytest.mark.parametrize("dt", [0.1, 1])
+def test_rates_settle_after_ln_20_whatever_the_phase(cells, dt):
+    for length in (3.2, 4, 6, 10):
+        found = settling_time(replace(Parameters(), dt=dt * ms).with_phase(length), cells=cells)
+        # the first step at which exp(-t/tau) <= 1/20; rounding decides nothing, as no step falls on ln 20
+        assert 0 <= found - np.log(20) < dt / 10
+
+
+@pytest.mark.parametrize("neurons", [20, 50])
+def test_noise_does_not_lengthen_the_settling_time(neurons):
+    """The activity moves 5% a tau when it comes within 5%, so noise of a tenth of these 5%, in the mean and in the end
+    value, moves the time by at most sqrt(2)/10 tau: three times that, and a step. A late excursion would give up to 10.
+    """
+    fast = replace(Parameters(), dt=1 * ms)
+    found = [
+        settling_time(fast, cells="spiking", spiking=SpikingParameters(neurons=neurons), seed=seed) for seed in range(3)
+    ]
+    assert np.abs(np.array(found) - np.log(20)).max() < 3 * np.sqrt(2) / 10 + 0.1
+
+
+@pytest.mark.parametrize("length", [0.1, 1, 2, 2.9])
+def test_phases_that_end_before_the_activity_settles_have_no_settling_time(length):
+    with pytest.raises(ParameterError, match=f"phases of {length:g} tau end before the activity has settled") as caught:
+        settling_time(Parameters().with_phase(length), cells="signed")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_end_value_that_still_moves_is_no_end_value():
+    """Activities that relax with 2 tau need 2 * log(20) = 6 tau, and phases in which their end value stands still."""
+
+    def settles(length: float) -> float:
+        parameters = Parameters().with_phase(length)
+        time = np.arange(3 * parameters.steps) - parameters.steps
+        course = 1 - np.exp(-np.maximum(time, 0) * float(parameters.dt / parameters.tau) / 2)
+
+        def slow(h: np.ndarray, record: range) -> SimpleNamespace:
+            return SimpleNamespace(traces=SimpleNamespace(values={"r": np.tile(course[:, None], len(record))}))
+
+        return calibration._settling_time(slow, parameters, 2)
+
+    assert 0 <= settles(30) - 2 * np.log(20) < 0.1
+    for length in (4, 7):
+        with pytest.raises(ParameterError, match=f"phases of {length} tau end before the activity has settled"):
+            settles(length)
 
 
 def test_spiking_thresholds_have_a_width_and_a_bias(tmp_path):

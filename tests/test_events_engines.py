@@ -201,7 +201,23 @@ def test_refusals():
             Schedule(plasticity=(("conv1", 30.0),), overlap=True),
             "events that nominally fall into the next presentation",
         ),
-        (Schedule(feedback=(("full1", 2.0),), feedback_first=True), "feedback that nominally comes before feedforward"),
+        (
+            Schedule(feedback=(("full1", 2.0),), feedback_first=True),
+            "feedback of full1 (nominally at 2 tau) that is not after its own feedforward (at 6)",
+        ),
+        (
+            Schedule(feedback=(("full1", 6.0),), feedback_first=True),
+            "feedback of full1 (nominally at 6 tau) that is not after its own feedforward (at 6)",
+        ),
+        (
+            Schedule(feedback=(("conv1", 2.5),)),
+            "feedback of conv1 (nominally at 2.5 tau) that is not after the feedforward of sum1, which reads it (at 3)",
+        ),
+        (
+            Schedule(feedback=(("maxpool1", 5.0),)),  # beyond a drop
+            "feedback of maxpool1 (nominally at 5 tau) that is not after the feedforward of untied1, which reads it "
+            "(at 5)",
+        ),
         (Schedule(unit_delay=Distribution("exponential", 0.1)), "a fixed delay of units"),
     ],
 )

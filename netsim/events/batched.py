@@ -6,8 +6,8 @@ phase-locked engine, over what was drawn. A unit that arrives early reads early:
 of phase, a layer's units read in `drawn.PARTS` groups, each at a time that fits its units' lateness, by products cut
 accordingly (`netsim.events.parts`). What is lost: finer times than that (and one time an image and layer for
 plasticity), that a signal can reach a feedforward read of its own presentation (the one before stands in for it),
-that jittered events can fall into the next presentation, and that fixed delays of units stay. How near this comes to
-the exact engine is measured, not assumed: see docs/timing.md.
+and that jittered events can fall into the next presentation. How near this comes to the exact engine is measured, not
+assumed: see docs/timing.md. Schedules of which more would be lost, such as fixed delays of units, are refused.
 
 A chunk of S images is S streams side by side: stream s shows part s of the batch, image after image, so that
 what a unit kept from before is that of the stream's last image.

@@ -73,6 +73,7 @@ class Reads:
                 below = place[source]
                 self.phases[reader, FEEDFORWARD, source] = table.of_source(own, FEEDFORWARD, below)
                 if source != INPUT:
+                    table.check_order(own, below)
                     self.phases[source, FEEDBACK, reader] = table.of_source(below, FEEDBACK, own)
                 if reader in learning:
                     self.phases[reader, PLASTICITY, source] = table.of_source(own, PLASTICITY, below)

@@ -86,13 +86,13 @@ class PhaseTable:
 
     Places count populations from 0 (-1: the image). Raises OptionError for what probabilities of single presentations
     cannot hold: plasticity lags, synaptic tags, weights that change online, random lengths of phases, fixed delays of
-    units, events that nominally fall into the next presentation, feedback that nominally comes before feedforward.
+    units, events that nominally fall into the next presentation, feedback that is nominally not after the feedforward
+    of its own layer (`check_order`: and of layers that read it).
     """
 
     def __init__(self, schedule: Schedule, layout: Layout):
         self.schedule, self.layout = schedule, layout
         self.nominal = nominal = schedule.nominal(layout.names)
-        arrivals, returns = np.array(nominal.feedforward), np.array(nominal.feedback)
         latest = max(*nominal.feedforward, *nominal.feedback, *nominal.plasticity)
         for wrong, what in (
             (schedule.weights == "online", 'weights = "online"'),
@@ -101,12 +101,27 @@ class PhaseTable:
             (schedule.forward_extension or schedule.feedback_extension, "a random length of the phases"),
             (schedule.unit_delay is not None, "a fixed delay of units"),
             (latest > nominal.period, "events that nominally fall into the next presentation"),
-            (np.any(returns <= arrivals), "feedback that nominally comes before feedforward"),
         ):
             if wrong:
                 raise OptionError(f"the batched engine cannot do {what}: take the exact one")
+        for place in range(len(layout.names)):
+            self.check_order(place, place)
         self._times = [self._draws(place) for place in range(len(layout.names))]
         self._sorted: dict[int, list[np.ndarray]] = {}
+
+    def check_order(self, reader: int, source: int) -> None:
+        """Raise OptionError where the feedback of a population is nominally not after the feedforward of a reader.
+
+        The reader would find a signal of its own presentation, and signals are computed after all feedforward reads.
+        """
+        names, unit = self.layout.names, self.schedule.unit
+        arrival, back = self.nominal.feedforward[reader], self.nominal.feedback[source]
+        if back <= arrival:
+            whose = "its own feedforward" if reader == source else f"the feedforward of {names[reader]}, which reads it"
+            raise OptionError(
+                f"the batched engine cannot do feedback of {names[source]} (nominally at {back:g} {unit}) that is not "
+                f"after {whose} (at {arrival:g}): take the exact one"
+            )
 
     @property
     def tied(self) -> bool:
@@ -183,7 +198,6 @@ class PhaseTable:
         comes first in more than `_RARE` of the units; else None."""
         a, b, _ = self._times[place]
         arrivals, returns = np.sort(a), np.sort(b)
-        first = 1.0 - np.searchsorted(arrivals, returns).mean() / DRAWS
-        if first < _RARE or self.nominal.feedback[place] <= self.nominal.feedforward[place]:
+        if 1.0 - np.searchsorted(arrivals, returns).mean() / DRAWS < _RARE:
             return None
         return arrivals[::-1].astype(np.float32), returns[::-1].astype(np.float32)

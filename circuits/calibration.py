@@ -8,7 +8,8 @@ gate     width    standard deviation of a unit's threshold from presentation to 
 error    width, bias, spread of the margins of the output error circuit, likewise;
          noise    standard deviation of its output while a teacher line is open (its size is 1 here)
 noise_onset    size of a signal from which its noise is full; below, a fall with the square root of the size is fitted,
-         as that of the noise of independent spikes; a signal of 0 is silent
+         as that of the noise of independent spikes; a signal of 0 is silent. 0: the noise falls nowhere. Measured on
+         gates; taken for output errors too, which are populations of the same kind
 settling_time_over_tau    after which the mean activity is within 5% of its way from its target
 """
 
@@ -28,6 +29,7 @@ from circuits.parameters import TOLERANCE, Parameters, check_whole
 from circuits.spiking import SpikingParameters
 
 FORMAT = "netsim circuit calibration"
+VERSION = 2  # 1 had no noise_onset
 SETTLED = 0.05  # share of the way that is left when an activity counts as settled
 QUIET = 0.1  # noise of a mean activity, as a share of SETTLED, below which its settling time is read
 MOST = 4096  # circuits over which that mean goes at most
@@ -73,7 +75,7 @@ class Calibration:
         circuit = ("cells", "neurons", "units", "trials", "seed", "phase_over_tau")
         return {
             "format": FORMAT,
-            "version": 1,
+            "version": VERSION,
             "circuit": {name: getattr(self, name) for name in circuit},
             "gate": {**asdict(self.gate), "leak": self.gate_leak, "noise": self.gate_noise},
             "error": {**asdict(self.error), "noise": self.error_noise},
@@ -152,9 +154,13 @@ def calibrate(
 
 
 def _onset(noises: np.ndarray, full: float) -> float:
-    """The onset, 0 to 1, with which full * sqrt(size / onset), at most full, comes nearest to the noises at `SIZES`."""
-    onsets = np.linspace(0.01, 1, 100)
-    fitted = full * np.sqrt(np.minimum(1, np.array(SIZES) / onsets[:, None]))
+    """The onset, 0 to 1, with which full * sqrt(size / onset), at most full, comes nearest to the noises at `SIZES`.
+
+    0 where they fall nowhere, or there is no noise: an onset up to the smallest size would fit as well.
+    """
+    onsets = np.array([0.0, *np.arange(round(100 * SIZES[0]) + 1, 101) / 100])
+    sizes = np.array(SIZES)
+    fitted = full * np.sqrt(sizes / np.maximum(sizes, onsets[:, None]))
     return float(onsets[((fitted - noises) ** 2).sum(axis=1).argmin()])
 
 

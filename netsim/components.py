@@ -23,6 +23,13 @@ from netsim.errors import DataError, OptionError, nearest, shown
 
 #: First line of what `netsim circuit calibrate` writes.
 FORMAT = "netsim circuit calibration"
+#: Of that document; 1 had no `noise_onset`.
+VERSION = 2
+
+_AGAIN = "calibrate again: netsim circuit calibrate"
+
+#: Names of before, and what the same is called now.
+_FORMER = {"threshold_spread": "gate_spread"}
 
 #: Where each parameter stands in that document.
 _MEASURED = {
@@ -55,7 +62,7 @@ class Components:
     error_width, error_bias, error_spread : the same for the margins of the output error
     error_noise : standard deviation of the output error where a teacher line is open, >= 0
     noise_onset : size of a signal from which it is as noisy as the two say, >= 0. Below, noise falls as the square
-        root of the signal's size; a signal of 0 has none
+        root of the signal's size; a signal of 0 has none. One for both: circuits measure it on gates
 
     Raises
     ------
@@ -117,6 +124,9 @@ class Components:
             return cls(**_calibrated(source, where))
         known = [field.name for field in fields(cls)]
         for name in source:
+            if name in _FORMER:
+                older = f"of an older version (now {_FORMER[name]!r}), which had no noise_onset"
+                raise OptionError(f"{where}: {name!r} is {older}: {_AGAIN}")
             if name not in known:
                 raise OptionError(f"{where}: no component is named {str(name)[:40]!r}{nearest(str(name)[:40], known)}")
         return cls(**source)
@@ -144,8 +154,14 @@ def _read(path: Path) -> Mapping:
 
 def _calibrated(document: Mapping, where: str) -> dict[str, float]:
     """Values of a calibration. A leak that a measurement puts below 0 or above 1 by its noise counts as 0 or 1."""
-    if document["format"] != FORMAT or document.get("version") != 1:
-        raise OptionError(f"{where}: expected format {FORMAT!r}, version 1")
+    if document["format"] != FORMAT:
+        raise OptionError(f"{where}: expected format {FORMAT!r}, version {VERSION}")
+    if document.get("version") != VERSION:
+        older = document.get("version") == 1
+        raise OptionError(
+            f"{where}: a calibration of version {shown(document.get('version'))}"
+            f"{', which has no noise_onset' if older else ''}; this is netsim's version {VERSION}: {_AGAIN}"
+        )
     values = {}
     for name, path in _MEASURED.items():
         try:

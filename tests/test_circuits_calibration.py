@@ -140,6 +140,18 @@ def test_spiking_thresholds_have_a_width_and_a_bias(tmp_path):
     assert components.gate_spread == found.gate.spread and not components.ideal
 
 
+def test_the_onset_of_noise_is_0_where_noise_does_not_fall():
+    sizes = np.array(calibration.SIZES)
+    assert calibration._onset(np.zeros(len(sizes)), 0.0) == 0
+    assert calibration._onset(np.full(len(sizes), 0.3), 0.3) == 0
+    for onset in (0.06, 0.26, 1.0):
+        assert calibration._onset(0.3 * np.sqrt(np.minimum(1, sizes / onset)), 0.3) == onset
+
+
+def test_rates_without_noise_have_no_onset(of_rates):
+    assert of_rates.noise_onset == 0
+
+
 def test_the_document_is_plain_json(of_rates, tmp_path):
     path = of_rates.save(tmp_path / "calibration.json")
     document = json.loads(path.read_text())
@@ -165,8 +177,15 @@ def test_bad_calibrations(values, message):
         ({"gate_width": True}, OptionError, "must be a number"),
         ({"gate_with": 0.1}, OptionError, "no component is named 'gate_with' .did you mean 'gate_width'"),
         ({"format": "something else"}, OptionError, "expected format"),
-        ({"format": calibration.FORMAT, "version": 1}, OptionError, "no gate.width"),
-        ({"format": calibration.FORMAT, "version": 1, "gate": 3}, OptionError, "no gate.width"),
+        ({"format": calibration.FORMAT, "version": 2}, OptionError, "no gate.width"),
+        ({"format": calibration.FORMAT, "version": 2, "gate": 3}, OptionError, "no gate.width"),
+        (
+            {"format": calibration.FORMAT, "version": 1, "gate": {}},
+            OptionError,
+            "version 1, which has no noise_onset; .*: calibrate again: netsim circuit calibrate",
+        ),
+        ({"format": calibration.FORMAT, "version": "x"}, OptionError, "version 'x'; .*: calibrate again"),
+        ({"threshold_spread": 0.1}, OptionError, "'threshold_spread' is of an older version .*: calibrate again"),
     ],
 )
 def test_bad_components(values, error, message):

@@ -65,7 +65,7 @@ def test_circuits_run_and_draw(arguments, words, drawn, tmp_path, capsys):
 def test_calibrate_writes_json(tmp_path, capsys):
     assert run(["circuit", "calibrate", "--out", str(tmp_path)]) == 0
     document = json.loads((tmp_path / "calibration.json").read_text())
-    assert document["version"] == 1 and "settling time" in capsys.readouterr().out
+    assert document["version"] == 2 and "settling time" in capsys.readouterr().out
 
 
 def test_short_phases_warn_on_stderr(tmp_path, capsys):

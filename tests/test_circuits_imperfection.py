@@ -159,7 +159,7 @@ def test_frozen_layers_and_masks_are_respected():
 def test_a_calibration_file_is_taken(tmp_path):
     document = {
         "format": FORMAT,
-        "version": 1,
+        "version": 2,
         "gate": {"width": 0.01, "bias": -0.02, "spread": 0.01, "leak": -1e-7, "noise": 0.05},
         "error": {"width": 0.01, "bias": -0.02, "spread": 0.01, "noise": 0.05},
         "noise_onset": 0.2,

@@ -162,7 +162,8 @@ def calibration(random: Random) -> dict[str, object]:
     whole_ = 1.0 if random.randrange(4) else 0.9
     document = {part: some(random, makers, whole_) for part in ("gate", "error")}
     document["gate"]["leak"] = number(-0.05, 1.05)(random)
-    return {"format": components.FORMAT, "version": 1, "noise_onset": number(0.0, 9.0, 0.5)(random), **document}
+    document["noise_onset"] = number(0.0, 9.0, 0.5)(random)
+    return {"format": components.FORMAT, "version": components.VERSION, **document}
 
 
 # Configurations

@@ -402,7 +402,7 @@ def read_components(path: str) -> components.Components:
 
 
 def calibration(folder: Path) -> Target:
-    valid = [_CALIBRATION, json.dumps({"format": components.FORMAT, "version": 1})]
+    valid = [_CALIBRATION, json.dumps({"format": components.FORMAT, "version": components.VERSION})]
     names = st.sampled_from([field.name for field in dataclasses.fields(components.Components)])
     numbers = st.dictionaries(names, st.one_of(st.floats(0, 1), st.floats(), st.integers()), max_size=3)
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from netsim.errors import NetsimError
 
 if TYPE_CHECKING:
-    from netsim.engine import StepResult, Trainer
+    from netsim.engine import Trainer
     from netsim.network import Network, load
+    from netsim.steps.setting import StepResult
 
 __version__ = "0.1.0"
 __all__ = ["NetsimError", "Network", "StepResult", "Trainer", "__version__", "load"]
 
-_HOMES = {"Network": "network", "load": "network", "Trainer": "engine", "StepResult": "engine"}
+_HOMES = {"Network": "network", "load": "network", "Trainer": "engine", "StepResult": "steps.setting"}
 
 
 def __getattr__(name: str):

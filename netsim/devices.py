@@ -19,7 +19,7 @@ from netsim.errors import OptionError, nearest
 if TYPE_CHECKING:
     from netsim import Network, Trainer
     from netsim.data import Split
-    from netsim.engine import StepResult
+    from netsim.steps.setting import StepResult
 
 DEVICES = ("cpu", "cuda", "auto")
 

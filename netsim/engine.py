@@ -5,6 +5,7 @@ The paper's algorithm itself is `netsim.steps.ideal`; the other ways stand besid
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 import numpy as np
@@ -82,16 +83,16 @@ class Trainer(Setting):
             chunk=chunk, circuits=circuits,
         )  # fmt: skip
         self.variants = Variants(feedback_through, untied_feedback, feedback_input, feedback_clip)
-        self._other_way = None if self.components.ideal else ImperfectStep(self)
+        # a trainer that its own way referred to would stay in memory until Python looks for circles
+        itself = weakref.proxy(self)
+        self._other_way = None if self.components.ideal else ImperfectStep(itself)
         if self.variants.chosen:
-            self._other_way = VariantStep(self, self.variants)
+            self._other_way = VariantStep(itself, self.variants)
         self._check_engine()
 
     @property
     def _way(self) -> IdealStep | ImperfectStep | VariantStep:
-        """The way of making a step that the options ask for. The usual ones keep nothing, and are not kept: a trainer
-        that its way refers to would stay in memory until Python looks for circles.
-        """
+        """The way of making a step that the options ask for; the usual ones keep nothing, and are not kept."""
         return self._other_way or (DirectStep(self) if self.protocol.direct else IdealStep(self))
 
     def _check_engine(self) -> None:
@@ -142,13 +143,20 @@ class Trainer(Setting):
         self.protocol.follow(self.learning)
 
     def signals(self, images, labels) -> dict[str, np.ndarray]:
-        """What each unit carries at the end of the feedback phase: layer name -> float32 (B, *shape)."""
+        """What each unit carries at the end of the feedback phase: layer name -> float32 (B, *shape).
+
+        Of the phase-locked step, for trainers with a schedule too: there units have no common end of a phase.
+        """
         images, labels = self._begin(images, labels)
         return self._way.signals(images, labels)
 
     def _begin(self, images, labels) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of a batch, checked, and the feedback weights set up."""
-        images = check_images(images, self.net.input_shape)
-        labels = check_labels(labels, len(images), self.net.classes)
+        images, labels = self._checked(images, labels)
         self.begin_step()
         return images, labels
+
+    def _checked(self, images, labels) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels as arrays. Raises ArrayError."""
+        images = check_images(images, self.net.input_shape)
+        return images, check_labels(labels, len(images), self.net.classes)

@@ -39,6 +39,11 @@ def softmax(scores: np.ndarray, labels: np.ndarray, mu: float) -> tuple[np.ndarr
     return delta.astype(np.float32), np.log(total[:, 0]) - shifted[rows, labels]
 
 
+def wrong_answers(scores: np.ndarray, labels: np.ndarray) -> int:
+    """How many images have their largest score (the first, of equals) at another class than their own."""
+    return int(np.count_nonzero(scores.argmax(axis=1) != labels))
+
+
 LOSSES: dict[str, Loss] = {"hinge": hinge, "softmax": softmax}
 
 

@@ -30,7 +30,7 @@ from netsim.training_events import EpochDone, Event, Notice, Started, Stepped
 
 if TYPE_CHECKING:
     from netsim.data import Split
-    from netsim.engine import StepResult
+    from netsim.steps.setting import StepResult
 
 #: Seconds between checkpoints within an epoch, and between drawings of the curves.
 CHECKPOINT_SECONDS = 60.0

@@ -170,3 +170,17 @@ def test_what_goes_with_the_phase_locked_engine_only_is_refused():
     for options in ({"feedback_through": "updated"}, {"protocol": "dfa"}, {"circuits": {"gate_leak": 0.1}}):
         with pytest.raises(OptionError, match="phase-locked engine"):
             CudaBatchedTrainer(network("conv 2 2x2; output"), SCHEDULES["jitter"], **options)
+
+
+def test_signals_are_those_of_the_phase_locked_step_and_leave_the_streams_alone():
+    ours, theirs = pair(NETS["conv, pool, drop, full"], SCHEDULES["jitter"], 4)
+    (images, labels), (again, targets) = batches(2)
+    for trainer in (ours, theirs):
+        trainer.step(images, labels)
+    expected = theirs.signals(again, targets)
+    for name, array in ours.signals(again, targets).items():
+        close(array, expected[name], name)
+    for trainer in (ours, theirs):
+        trainer.step(again, targets)
+    for name, array in theirs.net.state().items():
+        close(ours.net.state()[name], array, name)

@@ -7,7 +7,7 @@ from cuda_setting import needs_cuda
 import netsim
 from netsim import losses
 from netsim.data.dataset import Split
-from netsim.engine import StepResult
+from netsim.steps.setting import StepResult
 
 pytestmark = needs_cuda
 

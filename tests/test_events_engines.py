@@ -49,6 +49,23 @@ def test_threads_change_no_bit(engine, schedule):
     assert not same(states[0][0], network().state())
 
 
+@pytest.mark.parametrize("engine", ["exact", "batched"])
+def test_signals_are_those_of_the_phase_locked_step_and_leave_the_streams_alone(engine):
+    """A batch of more images than streams is shown in turns; all of it is one chunk of the phase-locked step."""
+    states = []
+    for asked in (False, True):
+        net = network()
+        trainer = make(net, JITTER, engine, streams=2)
+        for images, labels in batches():
+            trainer.step(images, labels)
+            if asked:
+                plain = netsim.Trainer(net)
+                plain.batch = trainer.batch
+                assert same(plain.signals(images, labels), trainer.signals(images, labels))
+        states.append((net.state(), trainer.state()))
+    assert all(same(one, other) for one, other in zip(*states, strict=True))
+
+
 @pytest.mark.parametrize(
     ("engine", "schedule"),
     [
@@ -351,8 +368,8 @@ def test_learning_in_parts_adds_up_what_learning_at_once_does(text, drop):
     trainer.increments(images, labels)
     tried = 0
     for name, learners in trainer._learn_apart.items():
-        layer, own = net[name], trainer.space.at[name]
-        (below,) = trainer.space.parents(layer)
+        layer, own = net[name], trainer.room.at[name]
+        (below,) = trainer.room.parents(layer)
         span, flat = Span(0, 13, trainer.workers), np.zeros(layer.W.size, np.float32)
         layer.hebbian(below, own, flat, True, span)
         found = np.full(layer.W.size, np.nan, np.float32)
@@ -396,7 +413,7 @@ def test_rare_reads_of_an_image_do_not_come_together():
         trainer.increments(images, labels)
         drawn = trainer._drawn
         _, high = drawn.chance.limits[own]
-        late = drawn.late("conv1", FEEDBACK).reshape(100, -1)[:, trainer.space.at["conv1"].units]
+        late = drawn.late("conv1", FEEDBACK).reshape(100, -1)[:, trainer.room.at["conv1"].units]
         numbers.extend((late.astype(int) < high[0][:, None]).sum(axis=1))
     table = PhaseTable(trainer.schedule, plan(net.layers, net.input_shape).layout)
     expected = 400 * (1 - table.of_own(0, PLASTICITY).signal.mean())

@@ -1,8 +1,10 @@
 """What the author's code does otherwise: each difference by itself changes what it says, and nothing else."""
 
+import gc
 import itertools
 import json
 import tomllib
+import weakref
 from pathlib import Path
 
 import agreement
@@ -366,3 +368,22 @@ def test_event_engines_refuse_what_they_do_not_know(engine):
 def test_variants_tell_what_was_chosen():
     assert Variants().chosen == []
     assert Variants(feedback_clip=2, untied_feedback="epoch").chosen == ["untied_feedback", "feedback_clip"]
+
+
+@pytest.mark.parametrize("options", [{}, EACH["updated"], EACH["positive"], {"circuits": {"gate_noise": 0.1}}])
+def test_a_trainer_that_nobody_holds_any_more_is_gone_at_once(options):
+    gc.collect()
+    gc.disable()
+    try:
+        trainer = netsim.Trainer(network(), **options)
+        trainer.step(*next(batches(1)))
+        there = weakref.ref(trainer)
+        del trainer
+        assert there() is None
+    finally:
+        gc.enable()
+
+
+def test_a_variant_leaves_the_chunk_that_was_asked_for():
+    assert netsim.Trainer(network(), chunk=3, **EACH["updated"]).chunk == 3
+    assert netsim.Trainer(network(), **EACH["updated"]).chunk is None

@@ -14,6 +14,7 @@ from netsim.cuda.connections import TOGETHER, Together
 from netsim.cuda.drawn import DeviceDrawn
 from netsim.cuda.jit import empty
 from netsim.cuda.layers import Downward, Draw
+from netsim.cuda.network import DeviceNet
 from netsim.cuda.trainer import CudaTrainer
 from netsim.engine import Trainer
 from netsim.events.drawing import Drawing
@@ -102,6 +103,12 @@ class CudaBatchedTrainer(Drawing, CudaTrainer):
             for layer in self.learning:
                 device = self.device_net.at[layer.name]
                 units.negate.over(device.connections.weights, device.increment)
+
+    def signals(self, images, labels) -> dict[str, np.ndarray]:
+        """As `netsim.Trainer.signals`, on a device net of its own: the streams stay as they are."""
+        apart = CudaTrainer.__new__(CudaTrainer)
+        apart.__dict__.update(self.__dict__, device_net=DeviceNet(self.net, self._tiled))
+        return apart.signals(images, labels)
 
     # ------------------------------------------------------------------------------------- one turn, launched
     def present(self, images: int, draw: Draw, losses, wrong, batch) -> None:

@@ -16,8 +16,8 @@ from netsim.cuda.layers import Draw
 from netsim.cuda.trainer import CudaTrainer, keys, result
 from netsim.cuda.units import count, present
 from netsim.data.dataset import Split
-from netsim.engine import StepResult
 from netsim.geometry import units
+from netsim.steps.setting import StepResult
 
 
 class CudaLearner:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from netsim.arrays import check_images, check_labels
 from netsim.cuda.imperfection import DeviceImperfection
 from netsim.cuda.jit import empty, fetch, upload, zeros
 from netsim.cuda.layers import Draw
@@ -35,7 +34,7 @@ class CudaTrainer(Trainer):
 
     def __init__(self, net: Network, *arguments, tiled: bool = True, **options):
         super().__init__(net, *arguments, **options)
-        self.device_net = DeviceNet(net, tiled)
+        self._tiled, self.device_net = tiled, DeviceNet(net, tiled)
         self._circuits = None if self.components.ideal else DeviceImperfection(self, self.device_net)
         #: layers through which signals have to go, top down; nothing below the lowest that learns needs one
         self._descent = [*reversed(list(itertools.dropwhile(lambda layer: layer is not self.lowest, net.layers)))]
@@ -129,8 +128,7 @@ class CudaTrainer(Trainer):
     # -------------------------------------------------------------------------------- as on the CPU, from the host
     def _arrive(self, images, labels) -> tuple[np.ndarray, np.ndarray, Draw]:
         """A batch from the host, checked and in order; room for it on the device."""
-        images = check_images(images, self.net.input_shape)
-        labels = check_labels(labels, len(images), self.net.classes)
+        images, labels = self._checked(images, labels)
         self.begin_on_device(len(images))
         self.begin_epoch_on_device()
         self.expect([len(images)])
@@ -193,8 +191,7 @@ class CudaTrainer(Trainer):
     def _kept(self, position: int, layer, images: int) -> np.ndarray:
         """The mask of a layer that drops units, as on the CPU: uint8 (B, *shape), or (1, *shape) if they share one."""
         units = np.arange((images if self.drop == "sample" else 1) * layer.units, dtype=np.uint64)
-        stream = chance.key(self.seed, self.epoch, self.batch, position)
-        bits = getattr(chance.bits, "py_func", chance.bits)(stream, units)
+        bits = getattr(chance.bits, "py_func", chance.bits)(self.key(position), units)
         return (bits >= chance.threshold(layer.spec.fraction)).astype(np.uint8).reshape(-1, *layer.shape)
 
 

@@ -20,7 +20,7 @@ import copy as copies
 import numpy as np
 
 from netsim.activity import Activity, Span
-from netsim.engine import StepResult, Trainer
+from netsim.engine import Trainer
 from netsim.events import parts as cuts
 from netsim.events.drawing import Drawing
 from netsim.events.drawn import Drawn, spread
@@ -28,8 +28,9 @@ from netsim.events.silence import draw_kept, reads_kept, silence
 from netsim.events.times import FEEDBACK, FEEDFORWARD, PLASTICITY
 from netsim.events.windows import Windows
 from netsim.geometry import INPUT
-from netsim.kernels import chance
 from netsim.layers import Downward
+from netsim.losses import wrong_answers
+from netsim.steps.setting import StepResult
 from netsim.workspace import Workspace, chunk_size
 
 #: Images that a thread works on at once.
@@ -37,7 +38,12 @@ _BLOCK = 8
 
 
 class BatchedTrainer(Drawing, Trainer):
-    """Trains a net under a schedule by probabilities of out-of-phase reads: see `Drawing` for its parameters."""
+    """Trains a net under a schedule by probabilities of out-of-phase reads: see `Drawing` for its parameters.
+
+    Attributes
+    ----------
+    room : for the units of all streams, `Workspace`; ``space`` is that of the phase-locked step, which has no streams
+    """
 
     def increments(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
         """As `Trainer.increments`, under the schedule; the streams move on by the batch."""
@@ -49,15 +55,15 @@ class BatchedTrainer(Drawing, Trainer):
         parts = self.sums.begin(min(self._width, batch))
         loss, wrong, done = np.empty(batch), 0, 0
         for now in self._turns(batch):
-            self._draw_masks(done)
+            self.draw_masks(self.room, done)
             seen = slice(done, done + len(now))
             wrong += self._present(images[now], labels[now], loss[seen], parts, done == 0)
             done += len(now)
         self.sums.finish(len(parts), self.workers)
         if self.schedule.factor < 0:
-            for increment in self.sums.of.values():
+            for increment in self.sums.total.values():
                 np.negative(increment, out=increment)
-        return self.sums.of, StepResult(float(loss.mean()), wrong / batch)
+        return self.sums.total, StepResult(float(loss.mean()), wrong / batch)
 
     def _prepare(self, batch: int) -> None:
         net = self.net
@@ -69,17 +75,11 @@ class BatchedTrainer(Drawing, Trainer):
             for read in reads or ():
                 read.prepare(self.workers)
 
-    def _draw_masks(self, offset: int) -> None:
-        for position, layer in enumerate(self.net.layers):
-            if layer.kind == "drop":
-                stream = chance.key(self.seed, self.epoch, self.batch, position)
-                layer.draw(self.space.at[layer.name], self.drop, stream, offset)
-
     def _make_room(self, streams: int) -> None:
         """Streams at rest, and how the parts of each layer's units read."""
         self._width = streams
-        self.space = Workspace(self.net.layers, self.net.input_shape, streams)
-        self._drawn = Drawn(self._reads, self.space.at, self.workers)
+        self.room = Workspace(self.net.layers, self.net.input_shape, streams)
+        self._drawn = Drawn(self._reads, self.room.at, self.workers)
         self._units: dict[tuple[str, int], np.ndarray] = {}
         self._up_apart: dict[str, list | None] = {}
         self._down_apart: dict[str, list | None] = {}
@@ -113,7 +113,7 @@ class BatchedTrainer(Drawing, Trainer):
         layers, drawn = self.net.layers, self._drawn
         below, reader = layers[number - 1], self._reader(layer)
         above = layers[number + 1] if number + 1 < len(layers) else None
-        target = self.space.at[below.name] if below.kind == "drop" else drawn.signal[below.name]
+        target = self.room.at[below.name] if below.kind == "drop" else drawn.signal[below.name]
         down = self._down[layer.name] = Downward(target, None, below.saturates, below.slope)
         if above is not None and above.kind == "sum":
             down.use_also, down.also = True, drawn.values_shown((reader.name, FEEDBACK, above.name))
@@ -123,13 +123,13 @@ class BatchedTrainer(Drawing, Trainer):
             units = cuts.returning_parts(reader, layer, parts, place, tied)
             self._units[reader.name, FEEDBACK] = units
             drawn.set_parts(reader.name, FEEDBACK, cuts.in_layout(units, drawn.signal[reader.name]))
-            own = self.space.at[layer.name]
+            own = self.room.at[layer.name]
             self._down_apart[layer.name] = cuts.feedback_reads(layer, own, down, units, parts)
 
     def _cut_learning(self, layer) -> None:
         parts = self._drawn.parts(layer.name, PLASTICITY)
         if parts > 1:
-            own = self.space.at[layer.name]
+            own = self.room.at[layer.name]
             self._learn_apart[layer.name] = cuts.learning_reads(layer, own, cuts.learning_parts(layer, parts), parts)
 
     def _present(self, images, labels, loss, parts, fresh: bool) -> int:
@@ -137,10 +137,10 @@ class BatchedTrainer(Drawing, Trainer):
         number, net, drawn = len(images), self.net, self._drawn
         drawn.begin(number, self.timing_seed, self.epoch, self._shown)
         drawn.x[INPUT].array()[:number] = images
-        for stage in self.space.stages:
+        for stage in self.room.stages:
             self._up(stage, number)
         wrong = self._error(net.layers[-1].name, labels, loss)
-        for stage in reversed(self.space.stages):
+        for stage in reversed(self.room.stages):
             layers = [layer for layer in reversed(stage) if layer.name in self.reached]
             if layers:
                 self._down_through(layers, number, parts, fresh)
@@ -172,7 +172,7 @@ class BatchedTrainer(Drawing, Trainer):
                     self._learn(layer, sums[layer.name], first, span)
 
         if not layers[0].by_image:
-            sums = {name: increment.reshape(-1) for name, increment in self.sums.of.items()}
+            sums = {name: increment.reshape(-1) for name, increment in self.sums.total.items()}
             descend(Span(0, number, self.workers), sums, fresh)
             return
 
@@ -187,9 +187,7 @@ class BatchedTrainer(Drawing, Trainer):
     def _rise(self, layer, span: Span) -> None:
         """Feedforward events of a layer: it reads what its parents show; x of its units is set."""
         if layer.kind == "drop":
-            draw_kept(
-                layer, self.space.at[layer.name], span
-            )  # the rest is done for its reader, from what that one sees
+            draw_kept(layer, self.room.at[layer.name], span)  # the rest is done for its reader: from what that one sees
             return
         name, drawn = layer.name, self._drawn
         own, parts = drawn.x[name], drawn.parts(name, FEEDFORWARD)
@@ -204,12 +202,12 @@ class BatchedTrainer(Drawing, Trainer):
                 read(*self._below(layer, FEEDFORWARD, part, span), span)
         else:
             for part in range(parts):
-                layer.feedforward(self._below(layer, FEEDFORWARD, part, span), self.space.at[name], span)
-                drawn.take(own, self.space.at[name], name, FEEDFORWARD, part, span)
+                layer.feedforward(self._below(layer, FEEDFORWARD, part, span), self.room.at[name], span)
+                drawn.take(own, self.room.at[name], name, FEEDFORWARD, part, span)
 
     def _below(self, layer, kind: int, part: int, span: Span) -> tuple[Activity, ...]:
         """What the populations that a layer reads show to one part of its units, through drops."""
-        seen, drawn, at = [], self._drawn, self.space.at
+        seen, drawn, at = [], self._drawn, self.room.at
         for name, drops in self._sources[layer.name]:
             key = (layer.name, kind, name)
             mixed = self._reads.plain[key] is None
@@ -228,7 +226,7 @@ class BatchedTrainer(Drawing, Trainer):
         """Feedback events of the output layer: the error circuits answer from what the units carry then."""
         number = len(labels)
         top = self._drawn.at_own_feedback(name, Span(0, number)).array(number)
-        wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
+        wrong = wrong_answers(top, labels)
         delta, loss[...] = self.loss(top, labels, self.mu)
         self._drawn.signal[name].array(number)[...] = self.schedule.factor * delta
         return wrong
@@ -240,7 +238,7 @@ class BatchedTrainer(Drawing, Trainer):
         if layer.kind == "maxpool" and len(falling) == 1 and not sums:
             self._windows[layer.name].give_back(span)
             return
-        signal, whole = drawn.signal[reader.name], self.space.at[reader.name]
+        signal, whole = drawn.signal[reader.name], self.room.at[reader.name]
         parts, apart = drawn.parts(reader.name, FEEDBACK), self._down_apart.get(layer.name)
         into = whole if parts > 1 and not apart else signal
         if reader.saturates and into is signal:
@@ -274,7 +272,7 @@ class BatchedTrainer(Drawing, Trainer):
 
     def _through_drops(self, falling, target: Activity, span: Span) -> None:
         for step, drop in enumerate(falling[1:], start=1):
-            down, own = self._to(target, falling, step), self.space.at[drop.name]
+            down, own = self._to(target, falling, step), self.room.at[drop.name]
             spread(span, lambda s, drop=drop, own=own, down=down: drop.feedback(own, down, s))
 
     def _learn(self, layer, increment: np.ndarray, fresh: bool, span: Span) -> None:
@@ -286,5 +284,5 @@ class BatchedTrainer(Drawing, Trainer):
             return
         for part, learn in enumerate(self._learn_apart[layer.name]):
             (below,) = self._below(layer, PLASTICITY, part, span)
-            drawn.mix(self.space.at[layer.name].values, key, part, span, learn.begin, learn.end)
+            drawn.mix(self.room.at[layer.name].values, key, part, span, learn.begin, learn.end)
             learn(below, increment, fresh, span)

@@ -64,7 +64,7 @@ class Drawing:
         readers = [layer for layer in net.layers if layer.kind != "drop"]
         self._sources = {layer.name: self._populations_below(layer, place) for layer in readers}
         sources = {reader: [name for name, _ in found] for reader, found in self._sources.items()}
-        self._reads = Reads(PhaseTable(self.schedule, layout), net.layers, sources, place, self.sums.of)
+        self._reads = Reads(PhaseTable(self.schedule, layout), net.layers, sources, place, self.sums.total)
 
     def _populations_below(self, layer, populations) -> list[tuple[str, list]]:
         """What a layer reads: (population, the drops in between, from the layer downward), for each parent."""

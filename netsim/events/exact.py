@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from netsim.arrays import check_images, check_labels
-from netsim.engine import StepResult, Trainer
+from netsim.engine import Trainer
 from netsim.errors import ArrayError, OptionError
 from netsim.events import weights as orders
 from netsim.events.presets import resolve
@@ -29,7 +28,9 @@ from netsim.events.stream import EventStream
 from netsim.events.times import EventTimes
 from netsim.events.wiring import plan
 from netsim.kernels import chance
+from netsim.losses import wrong_answers
 from netsim.network import Network
+from netsim.steps.setting import StepResult
 from netsim.values import check_seed
 
 #: Streams of a batch, where nothing else is said: so many presentations go on at once.
@@ -137,8 +138,7 @@ class EventTrainer(Trainer):
         return 1 - self.step_size * self.decay
 
     def _pass(self, images, labels) -> tuple[dict[str, np.ndarray], StepResult]:
-        images = check_images(images, self.net.input_shape)
-        labels = check_labels(labels, len(images), self.net.classes)
+        images, labels = self._begin(images, labels)
         batch = len(images)
         self._lay_out_weights()
         streams = self._streams(batch)
@@ -153,10 +153,9 @@ class EventTrainer(Trainer):
                 total = streams[0].state.delta[at : at + size]
                 for stream in streams[1:]:
                     total = total + stream.state.delta[at : at + size]
-                self.sums.of[layer.name][...] = orders.from_unit(layer.kind, total, layer.weights_shape)
+                self.sums.total[layer.name][...] = orders.from_unit(layer.kind, total, layer.weights_shape)
         _, loss = self.loss(scores, labels, self.mu)
-        wrong = int(np.count_nonzero(scores.argmax(axis=1) != labels))
-        return self.sums.of, StepResult(float(loss.mean()), wrong / batch)
+        return self.sums.total, StepResult(float(loss.mean()), wrong_answers(scores, labels) / batch)
 
     def _play(self, stream: EventStream, images, labels, first: int, last: int, scores) -> None:
         """Show images[first:last] in one stream."""
@@ -176,9 +175,8 @@ class EventTrainer(Trainer):
             part[:] = 1
             for position, fraction in mask.drops:
                 kept = np.empty(mask.units, np.uint8)
-                key = chance.key(self.seed, self.epoch, self.batch, position)
                 begin = image * mask.units if self.drop == "sample" else 0
-                chance.kept_units(kept, key, chance.threshold(fraction), begin, 0, mask.units)
+                chance.kept_units(kept, self.key(position), chance.threshold(fraction), begin, 0, mask.units)
                 part *= kept * np.float32(1 / (1 - fraction))
 
     # -------------------------------------------------------------------------------------- what it works on

@@ -32,7 +32,7 @@ class IdealStep:
             here = [(max(a - offset, 0), min(b - offset, len(chunk))) for a, b in parts]
             self._descend(space, offset, len(chunk), parts, [(a, b) for a, b in here if a < b])
         setting.sums.finish(len(parts), setting.workers)
-        return setting.sums.of, StepResult(float(loss.mean()), wrong / batch)
+        return setting.sums.total, StepResult(float(loss.mean()), wrong / batch)
 
     def _descend(self, space: Workspace, offset: int, number: int, parts, here) -> None:
         """The feedback phase of a chunk: from the top down each layer learns, then its signal goes to the one below.

@@ -17,8 +17,8 @@ from netsim.activity import Span
 from netsim.components import Components
 from netsim.errors import OptionError
 from netsim.geometry import INPUT
-from netsim.kernels import chance
 from netsim.kernels.components import answer_all, latch, pass_gates
+from netsim.losses import wrong_answers
 from netsim.steps.setting import Setting, StepResult
 from netsim.workspace import Workspace, chunk_size
 
@@ -72,10 +72,10 @@ class ImperfectStep:
                     break
                 if layer.name in setting.sums:
                     (below,), own = self._space.parents(layer), self._space.at[layer.name]
-                    layer.hebbian(below, own, setting.sums.of[layer.name].reshape(-1), offset == 0, span)
+                    layer.hebbian(below, own, setting.sums.total[layer.name].reshape(-1), offset == 0, span)
                 if net.layers[position] is not setting.lowest:
                     self._feedback(position, span, offset)
-        return setting.sums.of, StepResult(float(loss.mean()), wrong / len(images))
+        return setting.sums.total, StepResult(float(loss.mean()), wrong / len(images))
 
     def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """As `Trainer.signals`, of checked arrays."""
@@ -93,7 +93,7 @@ class ImperfectStep:
         for offset in self._begin(len(images)):
             chunk = images[offset : offset + self._space.images]
             span = Span(0, len(chunk), self.setting.workers)
-            self._draw(offset)
+            self.setting.draw_masks(self._space, offset)
             self._feedforward(chunk, span, offset)
             seen = slice(offset, offset + len(chunk))
             yield offset, span, self._output_error(labels[seen], loss[seen], offset)
@@ -112,17 +112,6 @@ class ImperfectStep:
             self._shut = {layer.name: np.empty(size * layer.units, np.uint8) for layer in net.layers if layer.saturates}
         return range(0, batch, size)
 
-    def _stream(self, position: int) -> np.uint64:
-        """The random numbers of a layer in this batch."""
-        setting = self.setting
-        return chance.key(setting.seed, setting.epoch, setting.batch, position)
-
-    def _draw(self, offset: int) -> None:
-        """Choose the masks of dropped units, the ones that an ideal step would have."""
-        for position, layer in enumerate(self._layers):
-            if layer.kind == "drop":
-                layer.draw(self._space.at[layer.name], self.setting.drop, self._stream(position), offset)
-
     def _feedforward(self, chunk: np.ndarray, span: Span, offset: int) -> None:
         """x = sigma(h) upward (eq. 1); each unit latches the gate of its h (eq. 3)."""
         self._space.at[INPUT].array(len(chunk))[...] = chunk
@@ -134,7 +123,7 @@ class ImperfectStep:
 
     def _for_units(self, kernel, position: int, span: Span, offset: int, *parts) -> None:
         """Run a kernel over the units of a layer that have gates."""
-        layer, stream = self._layers[position], self._stream(position)
+        layer, stream = self._layers[position], self.setting.key(position)
         own, shut = self._space.at[layer.name], self._shut[layer.name]
         where = (own.values, own.image, own.row, own.origin, own.height, own.row_length, shut)
         span.workers.run(lambda a, b: kernel(*where, *parts, stream, offset, a, b), span.last, 4)
@@ -143,12 +132,12 @@ class ImperfectStep:
         """The output error REPLACES the activity of the output layer; return the number of wrong answers."""
         setting, found, name = self.setting, self.components, self._layers[-1].name
         top = self._space.at[name].array(len(labels))
-        wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
+        wrong = wrong_answers(top, labels)
         delta, loss[...] = setting.loss(top, labels, setting.mu)
         if setting.loss_name == "hinge":
             answer_all(
                 delta, np.ascontiguousarray(top), labels, self._thresholds[name], found.error_width, found.error_noise,
-                found.noise_onset, float(setting.mu), self._stream(len(self._layers) - 1), offset,
+                found.noise_onset, float(setting.mu), setting.key(len(self._layers) - 1), offset,
             )  # fmt: skip
         top[...] = delta
         return wrong

@@ -43,6 +43,12 @@ class Setting:
 
     Attributes
     ----------
+    net : `netsim.Network`
+    protocol : `netsim.protocols.Protocol`
+    loss_name, loss : "hinge" or "softmax", and the function of `netsim.losses`
+    step_size, mu, decay, drop, seed : as given, or what None stands for
+    frozen : names of the layers that stay
+    components : what circuits are imperfect in, `netsim.components.Components`
     epoch, batch : the counters that, with the seed, determine the dropout masks
     learning : the layers that learn, bottom up; lowest : the first of them, or None
     reached : names of ``lowest`` and the layers above it: nothing below needs a signal
@@ -131,22 +137,31 @@ class Setting:
         if self.protocol.direct:
             self.net.connect_directly()
 
-    def chunks(self, images: np.ndarray) -> Iterator[tuple[Workspace, int, np.ndarray]]:
-        """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn."""
+    def key(self, position: int) -> np.uint64:
+        """The random stream of the layer at this position, in this batch."""
+        return chance.key(self.seed, self.epoch, self.batch, position)
+
+    def draw_masks(self, space: Workspace, offset: int) -> None:
+        """Choose the masks of dropped units for a chunk whose first image is number ``offset`` of the batch."""
+        for position, layer in enumerate(space.layers):
+            if layer.kind == "drop":
+                layer.draw(space.at[layer.name], self.drop, self.key(position), offset)
+
+    def chunks(self, images: np.ndarray, whole: bool = False) -> Iterator[tuple[Workspace, int, np.ndarray]]:
+        """Yield (workspace, offset, images) for chunk after chunk of a batch, weights laid out and masks drawn.
+
+        whole : all images are one chunk, whatever ``chunk`` says
+        """
         net = self.net
-        edges = self._chunk_edges(len(images))
+        edges = [0, len(images)] if whole else self._chunk_edges(len(images))
         size = max(b - a for a, b in itertools.pairwise(edges))
         if self.space is None or self.space.images < size:
             self.space = Workspace(net.layers, net.input_shape, size)
         for layer in net.weighted:
             layer.prepare(self.workers, feedback=INPUT not in layer.parents)
         for offset, end in itertools.pairwise(edges):
-            part = images[offset:end]
-            for position, layer in enumerate(net.layers):
-                if layer.kind == "drop":
-                    stream = chance.key(self.seed, self.epoch, self.batch, position)
-                    layer.draw(self.space.at[layer.name], self.drop, stream, offset)
-            yield self.space, offset, part
+            self.draw_masks(self.space, offset)
+            yield self.space, offset, images[offset:end]
 
     def _chunk_edges(self, batch: int) -> list[int]:
         """Where the chunks of a batch begin, and its end: whole parts, enough of them for all threads."""
@@ -164,7 +179,7 @@ class Setting:
         labels : (images,); loss : float64 (images,), set
         """
         top = space.at[self.net.layers[-1].name].array(len(labels))
-        wrong = int(np.count_nonzero(top.argmax(axis=1) != labels))
+        wrong = losses.wrong_answers(top, labels)
         top[...], loss[...] = self.loss(top, labels, self.mu)
         return wrong
 

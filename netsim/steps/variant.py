@@ -13,15 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from netsim.activity import Activity, Span
 from netsim.errors import OptionError
 from netsim.layers import Downward, Layer, Weighted
 from netsim.steps.setting import Setting, StepResult
 from netsim.variants import Variants
 from netsim.workspace import Workspace
-
-#: Images of a chunk that holds any batch.
-_ALL = 1 << 40
 
 
 class VariantStep:
@@ -34,7 +30,6 @@ class VariantStep:
 
     def __init__(self, setting: Setting, variants: Variants):
         self.setting, self.variants = setting, variants
-        setting.chunk = _ALL
         protocol = setting.protocol
         if protocol.direct:
             raise OptionError(f"{self.variants.chosen[0]} is about signals from layer to layer, not {protocol.name}")
@@ -56,7 +51,7 @@ class VariantStep:
             self._learn(space, layer, len(images))
             if layer is not setting.lowest:
                 self._send_down(space, layer, len(images))
-        found = dict(setting.sums.of)
+        found = dict(setting.sums.total)
         if self._positive:
             found.update({f"{name}.R": increment for name, increment in self._of_R.items()})
         return found, StepResult(float(loss.mean()), wrong / len(images))
@@ -80,7 +75,7 @@ class VariantStep:
                 if layer.kind == "untied" and (setting.batch == 0 or layer.R_epoch is None):
                     layer.R_epoch = layer.R.copy()
         self._parts = setting.sums.begin(len(images))
-        [(space, _, batch)] = setting.chunks(images)
+        [(space, _, batch)] = setting.chunks(images, whole=True)
         space.feedforward(batch, setting.workers)
         return space, setting.output_error(space, labels, loss)
 
@@ -89,26 +84,18 @@ class VariantStep:
         setting = self.setting
         if layer.name not in setting.sums:
             return
-        (below,) = space.parents(layer)
-        self._sum(space, layer, below, setting.sums.of[layer.name])
+        self._sum(space, layer, setting.sums.total[layer.name])
         if self._positive:
+            (below,) = space.parents(layer)
             with _for_now(below.values, np.maximum(below.values, 0)):
-                self._sum(space, layer, below, self._of_R[layer.name])
+                self._sum(space, layer, self._of_R[layer.name])
 
-    def _sum(self, space: Workspace, layer: Weighted, below: Activity, total: np.ndarray) -> None:
+    def _sum(self, space: Workspace, layer: Weighted, total: np.ndarray) -> None:
         """total = sum over the batch of delta x_below."""
-        setting, own, parts, flat = self.setting, space.at[layer.name], self._parts, total.reshape(-1)
-
-        def learn(span: Span) -> None:
-            if layer.by_image:
-                part = next(number for number, (_, end) in enumerate(parts) if span.first < end)
-                layer.hebbian(below, own, setting.sums.part(layer.name, part), span.first == parts[part][0], span)
-            else:
-                layer.hebbian(below, own, flat, span.first == 0, span)
-
-        space.run((layer,), learn, parts, setting.workers)
+        setting, parts = self.setting, self._parts
+        space.run((layer,), lambda span: setting.sums.add(space, layer, span, 0, parts, total), parts, setting.workers)
         if layer.by_image:
-            setting.sums.add_up(layer, flat, len(parts), setting.workers)
+            setting.sums.add_up(layer, total, len(parts), setting.workers)
 
     def _send_down(self, space: Workspace, layer: Layer, number: int) -> None:
         """The signal of a layer REPLACES the units right below it (eq. 2), through the variant's weights."""
@@ -148,8 +135,8 @@ class VariantStep:
         if variants.feedback_through == "old" or layer.name not in setting.sums:
             return layer.R
         W, R = layer.W.copy(), layer.R.copy()
-        of_R = self._of_R[layer.name] if self._positive else setting.sums.of[layer.name]
-        setting.update_layer(layer, W, R, setting.sums.of[layer.name], of_R, number)
+        of_R = self._of_R[layer.name] if self._positive else setting.sums.total[layer.name]
+        setting.update_layer(layer, W, R, setting.sums.total[layer.name], of_R, number)
         derived = setting.protocol.derived(layer, W)
         return R if derived is None else derived
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from netsim.activity import Span
 from netsim.steps.setting import Setting, StepResult
+from netsim.steps.signals import Signals
 from netsim.workspace import Workspace
 
 
@@ -55,14 +56,14 @@ class IdealStep:
     def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """As `netsim.Trainer.signals`, of checked arrays."""
         setting = self.setting
-        result = setting.room_for_signals(len(images))
+        signals = Signals(setting.net, len(images))
         for space, offset, chunk in setting.chunks(images):
             number = len(chunk)
             space.feedforward(chunk, setting.workers)
             setting.output_error(space, labels[offset : offset + number], np.empty(number))
             self._send_all_down(space, number)
-            setting.collect(result, space, offset, number)
-        return result
+            signals.note(space, offset, number)
+        return signals.found
 
     def _send_all_down(self, space: Workspace, number: int) -> None:
         """Every signal, down to the lowest layer."""

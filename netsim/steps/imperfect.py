@@ -20,6 +20,7 @@ from netsim.geometry import INPUT
 from netsim.kernels.components import answer_all, latch, pass_gates
 from netsim.losses import wrong_answers
 from netsim.steps.setting import Setting, StepResult
+from netsim.steps.signals import Signals
 from netsim.workspace import Workspace, chunk_size
 
 #: Last word of the random numbers of a layer's own thresholds.
@@ -79,12 +80,12 @@ class ImperfectStep:
 
     def signals(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """As `Trainer.signals`, of checked arrays."""
-        result = self.setting.room_for_signals(len(images))
+        signals = Signals(self.setting.net, len(images))
         for offset, span, _ in self._presented(images, labels, np.empty(len(images))):
             for position in range(len(self._layers) - 1, 0, -1):
                 self._feedback(position, span, offset)
-            self.setting.collect(result, self._space, offset, span.last)
-        return result
+            signals.note(self._space, offset, span.last)
+        return signals.found
 
     def _presented(self, images: np.ndarray, labels: np.ndarray, loss: np.ndarray):
         """Yield (first image, span, wrong answers) for chunk after chunk: its feedforward phase and output error are

@@ -41,6 +41,8 @@ class StepResult:
 class Setting:
     """The part of `netsim.Trainer` that its steps use; parameters and errors are described there.
 
+    What is not described there is for the files beside this one, and for the engines: users have no need of it.
+
     Attributes
     ----------
     net : `netsim.Network`
@@ -182,17 +184,6 @@ class Setting:
         wrong = losses.wrong_answers(top, labels)
         top[...], loss[...] = self.loss(top, labels, self.mu)
         return wrong
-
-    def room_for_signals(self, images: int) -> dict[str, np.ndarray]:
-        """What `collect` fills: layer name -> float32 (images, *shape)."""
-        return {layer.name: np.empty((images, *layer.shape), np.float32) for layer in self.net.layers}
-
-    def collect(self, result: dict[str, np.ndarray], space: Workspace, offset: int, number: int) -> None:
-        """Note what the units carry for the images of a chunk; a dropped unit stays silent."""
-        for name, array in result.items():
-            array[offset : offset + number] = space.at[name].array(number)
-            if space.at[name].kept is not None:
-                array[offset : offset + number] *= self.net[name].masks(space.at[name], number)
 
     def update_layer(self, layer: Weighted, W, R, increment, of_R, batch: int) -> None:
         """W += (eta / B) increment; R += epsilon times the same (section 3.1, eq. 7); with decay both shrink first.

@@ -16,6 +16,7 @@ import numpy as np
 from netsim.errors import OptionError
 from netsim.layers import Downward, Layer, Weighted
 from netsim.steps.setting import Setting, StepResult
+from netsim.steps.signals import Signals
 from netsim.variants import Variants
 from netsim.workspace import Workspace
 
@@ -63,9 +64,9 @@ class VariantStep:
         for layer in reversed(setting.net.layers[1:]):
             self._learn(space, layer, len(images))
             self._send_down(space, layer, len(images))
-        result = setting.room_for_signals(len(images))
-        setting.collect(result, space, 0, len(images))
-        return result
+        signals = Signals(setting.net, len(images))
+        signals.note(space, 0, len(images))
+        return signals.found
 
     def _present(self, images: np.ndarray, labels: np.ndarray, loss: np.ndarray) -> tuple[Workspace, int]:
         """The feedforward phase and the output error of a batch; the number of wrong answers."""

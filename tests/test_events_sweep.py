@@ -22,6 +22,7 @@ from netsim.errors import OptionError
 from netsim.events import Distribution, Schedule, grid, preset
 from netsim.events import sweep as sweeps
 from netsim.events.grid import Axis, altered
+from netsim.kernels import jit
 
 NET = "conv 4 3x3; maxpool 2; full 8; output"
 
@@ -182,7 +183,12 @@ def test_the_batched_engine_sweeps_too(data, tmp_path):
     [
         (["--sweep", "jiter=0,1"], "did you mean 'jitter'"),
         (["--sweep", "jitter=0,1", "--sweep", "jitter=0,1"], "swept twice"),
-        (["--sweep", "jitter=-1,1"], "scale of the normal distribution is -1"),
+        (["--sweep", "jitter=-1,1"], "jitter is -1: it must be at least 0"),
+        (["--sweep", "delay=-1"], "delay is -1: it must be at least 0"),
+        (["--jitter", "nan"], "jitter is nan: it must be at least 0"),
+        (["--distribution", "wald", "--sweep", "lag=0,1"], "--distribution wald is of a jitter, and there is none"),
+        (["--distribution", "norml", "--sweep", "lag=0,1"], "unknown distribution 'norml' (did you mean 'normal'"),
+        (["--schedule", "guerguiev2017", "--distribution", "wald"], "leave out --distribution"),
         (["--sweep", "lag=40"], "a stream has 25: no change would come"),
         (["--sweep", "jitter=0:9999:1"], "more than 1000 values"),
         (["--sweep", "jitter=0,1", "--jitter", "1"], "jitter is both fixed and swept: leave out --jitter"),
@@ -284,6 +290,60 @@ def test_points_of_another_version_are_measured_anew(data, tmp_path, monkeypatch
     assert "mark" not in rows(folder)[0] and len(list((folder / "points").iterdir())) == 2
 
 
+def test_a_folder_of_something_else_is_left_alone(data, tmp_path, capsys):
+    folder, arguments = tmp_path / "s", ("--sweep", "p=1", "--workers", "1")
+    assert sweep(data, folder, *arguments) == 0
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert len(before) == 4
+    for others, name in (
+        (["--sweep", "p=0.5", "--workers", "1"], "sweep"),
+        ([*arguments, "--lag", "1"], "lag"),
+        ([*arguments, "--schedule", "desynchronised:0.9"], "schedule"),
+        ([*arguments, "--step-size", "0.2"], "step-size"),
+    ):
+        assert sweep(data, folder, *others) == 2
+        error = capsys.readouterr().err
+        assert error == (
+            f"netsim: error: {folder} holds another sweep ({name} is not the same): choose another folder (--out)\n"
+        )
+    assert before == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    assert sweep(data, folder, *arguments) == 0
+    capsys.readouterr()
+    (folder / "sweep.toml").write_text("[")
+    assert sweep(data, folder, *arguments) == 2 and "sweep.toml is damaged" in capsys.readouterr().err
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.toml").write_text("")
+    assert sweep(data, run, *arguments) == 2
+    assert f"{run} is no folder of a sweep ('run.toml' is in it)" in capsys.readouterr().err
+    assert [file.name for file in run.iterdir()] == ["run.toml"]
+    assert sweep(data, run / "run.toml", *arguments) == 2
+    assert "run.toml cannot be read: a part of the path is no folder" in capsys.readouterr().err
+
+
+def test_without_a_folder_a_sweep_takes_the_first_that_is_free_or_its_own(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["timing", "full 4; output", "--data", data, "--epochs", "1", "--validation", "10", "--measured", "8"]
+    folders = []
+    for p in ("1", "0.5", "1"):
+        assert cli.run([*arguments, "--sweep", f"p={p}", "--workers", "1", "--quiet"]) == 0
+        folders.append(Path(capsys.readouterr().out.strip()))
+    assert folders[0] == folders[2] and folders[1] == folders[0].with_name(folders[0].name + "-2")
+    assert [rows(folder)[0]["p"] for folder in folders] == ["1", "0.5", "1"]
+
+
+def test_a_first_use_says_that_it_compiles(data, tmp_path, capsys, monkeypatch):
+    says = "note: compiling the kernels of the exact engine (once, about a minute)\n"
+    arguments = ["events", NET, "--data", data, "--out", str(tmp_path / "events.png")]
+    monkeypatch.setattr(jit, "is_kept", lambda package, module: False)
+    assert cli.run(arguments) == 0 and says in capsys.readouterr().err
+    assert sweep(data, tmp_path / "quiet", "--jitter", "0", "--workers", "1") == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.undo()
+    assert cli.run(arguments) == 0 and capsys.readouterr().err == ""
+    assert not jit.is_kept("events", "nothing")
+
+
 def test_the_version_is_that_of_what_computes(tmp_path, monkeypatch):
     place = tmp_path / "netsim"
     for name in ("__init__.py", "events/queue.py", "events/plots.py", "cli/timing.py"):
@@ -318,6 +378,14 @@ def test_a_raster_of_one_presentation(data, tmp_path, capsys):
     assert "replayed presentations 48 to 52" in capsys.readouterr().out
     assert cli.run([*arguments, "--presentation", "99"]) == 2
     assert "presentations 0 to 59" in capsys.readouterr().err
+    for options, says in (
+        (["--out", "x.foo"], "--out x.foo: the name must end in .png"),
+        (["--out", str(tmp_path / "no" / "x.png")], f"there is no folder {tmp_path / 'no'}"),
+        (["--distribution", "wald"], "--distribution wald is of a jitter, and there is none: say --jitter J"),
+        (["--jitter", "nan"], "jitter is nan"),
+    ):
+        assert cli.run(["events", NET, "--data", data, *options]) == 2
+        assert says in capsys.readouterr().err
     deep = "; ".join(["conv 2 3x3"] * 7) + "; output"
     assert cli.run(["events", deep, "--data", data, "--schedule", "guerguiev2017"]) == 2
     assert "the net has 8: say guerguiev2017:55.5" in capsys.readouterr().err

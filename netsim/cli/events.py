@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netsim.cli.timing import STREAMS
 from netsim.errors import OptionError
 
 
@@ -28,13 +29,11 @@ def events(
         str | None, _option("--distribution", "D", "Of the jitter: normal (default), uniform, exponential, wald.")
     ] = None,
     lag: Annotated[float | None, _option("--lag", "Q", "A plasticity lag, in presentations.")] = None,
-    stream: Annotated[
-        str, _option("--stream", "S", "random (default), blocked:RUN, similar:RUN, one-at-a-time[:REFRESH].")
-    ] = "random",
+    stream: Annotated[str, _option("--stream", "S", STREAMS)] = "random",
     presentation: Annotated[int, _option("--presentation", "N", "Which presentation of the stream: 0.")] = 0,
     protocol: Annotated[str, _option("--protocol", "P", "urfb (default), frfb or bp.")] = "urfb",
     seed: Annotated[int, _option("--seed", "N", "Seed of weights, order and times: 0.")] = 0,
-    out: Annotated[Path, _option("--out", "FILE", "The picture: events.png.")] = Path("events.png"),
+    out: Annotated[Path, _option("--out", "FILE", "The picture, a .png: events.png.")] = Path("events.png"),
 ) -> None:
     """Draw one presentation: who has its events when, layer by layer, and in which phase each read fell.
 
@@ -43,14 +42,21 @@ def events(
     import netsim
     from netsim import data as datasets
     from netsim.events import raster
+    from netsim.events.engines import compiling
     from netsim.events.exact import EventTrainer
     from netsim.events.grid import Start
     from netsim.events.presets import check_fit
     from netsim.events.streams import Stream
     from netsim.runs import durable
 
-    durable.check_place(out)  # before anything is replayed
+    # before anything is replayed
+    if out.suffix.lower() != ".png":
+        raise OptionError(f"--out {out}: the name must end in .png")
+    if not out.parent.is_dir():
+        raise OptionError(f"--out {out}: there is no folder {out.parent}")
+    durable.check_place(out)
     start = Start.resolve(schedule, distribution, {"jitter": jitter, "lag": lag})
+    start.check_distribution()
     order_of = Stream.parse(stream)
     dataset = datasets.load(data, data_dir)
     split = dataset.train
@@ -58,6 +64,8 @@ def events(
         raise OptionError(f"--presentation is {presentation}: the stream has presentations 0 to {len(split) - 1}")
     network = netsim.Network(net, dataset.input_shape, dataset.classes, seed)
     check_fit(schedule, [layer.name for layer in network.layers if layer.kind != "drop"])
+    if notice := compiling("exact"):
+        typer.echo(f"netsim: note: {notice}", err=True)
     trainer = EventTrainer(
         network, start.schedule.changed(weights="batch"), protocol, streams=1, logged=presentation, seed=seed
     )

@@ -132,6 +132,10 @@ def _train(prepared, run, quiet: bool, notices=(), phase: dict | None = None) ->
 
     c = prepared.configuration
     notices = (*notices, *prepared.device.notices(c, prepared.network.input_shape, prepared.network.classes))
+    if c.schedule is not None and prepared.device.name == "cpu" and not quiet:
+        from netsim.events.engines import compiling
+
+        notices = (*notices, *filter(None, [compiling(c.engine)]))
     if phase:
         later = f"{_second_phase(run.path, phase)}   # the file's untied phase"
         notices = (*notices, f"then, for the untied phase: {later.partition('   #')[0]}")

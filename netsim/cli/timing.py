@@ -11,6 +11,13 @@ import typer
 
 from netsim.errors import OptionError
 
+#: Help of --stream.
+STREAMS = (
+    "Order of the images: random (default); blocked:RUN, so many of a class in a row; similar:RUN, the same with "
+    "similar classes in turn; one-at-a-time[:REFRESH[:EPOCHS]], class after class, with a share of images of the "
+    "classes before (0), so many epochs each (0: all in every epoch)."
+)
+
 
 def _option(name: str, metavar: str, help: str):
     return typer.Option(name, metavar=metavar, help=help, show_default=False)
@@ -37,9 +44,7 @@ def timing(
             "Start from a .toml file, nominal (default), guerguiev2017[:PHASE], desynchronised:P.",
         ),
     ] = None,
-    stream: Annotated[
-        str, _option("--stream", "S", "random (default), blocked:RUN, similar:RUN, one-at-a-time[:REFRESH[:EPOCHS]].")
-    ] = "random",
+    stream: Annotated[str, _option("--stream", "S", STREAMS)] = "random",
     jitter: Annotated[
         float | None, _option("--jitter", "J", "A fixed jitter, in τ; of a schedule's own, the factor.")
     ] = None,
@@ -87,7 +92,7 @@ def timing(
     from netsim import devices, geometry, notation
     from netsim.events import grid
     from netsim.events import sweep as runs
-    from netsim.events.engines import on_device
+    from netsim.events.engines import compiling, on_device
     from netsim.events.streams import Stream
     from netsim.processes import INTERRUPTED, interrupt_on_signals
 
@@ -117,14 +122,23 @@ def timing(
         engine=engine, streams=streams, stream=str(Stream.parse(stream)), measured=measured,
         names=[layer.name for layer in layers if layer.kind != "drop"],
     )  # fmt: skip
+    places = configurations.absolute_paths({"data": data, "data_dir": data_dir})
+    facts = _facts({**given, **places, "sweep": sweep}, start)
+    if out is None:
+        name = f"{checked.label}-{data.replace(':', '-').replace('/', '-')}"
+        path = runs.place(Path("timing") / name, facts, _schedule_text(start))
+    else:
+        path = out
+        runs.check_free(path, facts, _schedule_text(start))
     _refuse_early(points, dataset)
-    path = runs.folder(out or Path("timing") / f"{checked.label}-{data.replace(':', '-').replace('/', '-')}")
+    runs.folder(path)
     if outdated := runs.outdated(path, points):
         notes.append(f"{outdated} points in {path} are of another version of netsim: they are measured anew")
+    if not quiet and chosen.name == "cpu" and (notice := compiling(engine)):
+        notes.append(notice)
     for note in (*notes, *start.notes(axes)):
         typer.echo(f"netsim: note: {note}", err=True)
-    places = configurations.absolute_paths({"data": data, "data_dir": data_dir})
-    _describe(path, {**given, **places, "sweep": sweep}, start)
+    _describe(path, {**given, **places, "sweep": sweep}, facts, start)
     try:
         with interrupt_on_signals():
             rows = _run(path, points, axes, workers, quiet)
@@ -161,11 +175,26 @@ def _refuse_early(points, dataset) -> None:
             check_length(schedule, resolved["train"], made.streams or 1)
 
 
-def _describe(path: Path, given: dict, start) -> None:
+def _schedule_text(start) -> str | None:
+    """The text of a schedule that is from a file."""
+    return start.base.to_toml() if start.name.endswith(".toml") else None
+
+
+def _facts(given: dict, start) -> dict[str, object]:
+    """Every option that decides what a sweep is."""
+    facts = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in given.items()
+        if value is not None and name not in ("quiet", "workers", "out")
+    }
+    return {**facts, "schedule": start.name}
+
+
+def _describe(path: Path, given: dict, facts: dict[str, object], start) -> None:
     """Write sweep.toml: every option, and the command that repeats the sweep."""
     from netsim.events import sweep as runs
 
-    text = start.base.to_toml() if given["schedule"] and given["schedule"].endswith(".toml") else None
+    text = _schedule_text(start)
     if text is not None:
         given["schedule"] = str((path / "schedule.toml").absolute())
     words = ["netsim", "timing", given["net"]]
@@ -175,12 +204,6 @@ def _describe(path: Path, given: dict, start) -> None:
             continue
         for one in value if isinstance(value, list) else [value]:
             words += [f"--{name.replace('_', '-')}", str(one)]
-    facts = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in given.items()
-        if value is not None and name not in ("quiet", "workers", "out")
-    }
-    facts["schedule"] = start.name
     runs.describe(path, shlex.join(words), facts, text)
 
 

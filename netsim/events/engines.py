@@ -40,6 +40,14 @@ def on_device(engine: str, device: Device) -> Device:
     raise OptionError("--device cuda: the exact engine runs on the CPU only; --engine batched runs on a GPU, too")
 
 
+def compiling(engine: str) -> str:
+    """What a user should know where the first use of an engine compiles its kernels: one line; else nothing."""
+    from netsim.kernels.jit import is_kept
+
+    module = {"exact": "queue", "batched": "mixing"}[engine]
+    return "" if is_kept("events", module) else f"compiling the kernels of the {engine} engine (once, about a minute)"
+
+
 def check_engine(engine: str) -> None:
     """Raise OptionError for an engine that does not exist."""
     if engine not in ENGINES:

@@ -19,8 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netsim.errors import OptionError, nearest
-from netsim.events.distributions import Distribution
+from netsim.errors import OptionError, nearest, shown
+from netsim.events.distributions import CODES, Distribution, number
 from netsim.events.presets import check_fit, resolve
 from netsim.events.schedule import EVENTS, Schedule
 
@@ -86,6 +86,8 @@ class Start:
         cls, name: str, distribution: str | None, fixed: Mapping[str, float | None], sign: str | None = None
     ) -> Start:
         """A preset or a .toml file, with quantities and sign set where they are not None. Raises what these raise."""
+        if distribution is not None and distribution not in CODES:
+            raise OptionError(f"unknown distribution {shown(distribution)}{nearest(distribution, CODES)}")
         given = tuple((quantity, value) for quantity, value in fixed.items() if value is not None)
         base = resolve(name) if sign is None else resolve(name).changed(sign=sign)
         schedule = base
@@ -115,6 +117,13 @@ class Start:
         """What a jitter is: a distribution, or the schedule's own."""
         return "own" if _has_jitter(self.base) else self.distribution or "normal"
 
+    def check_distribution(self, swept: Sequence[str] = ()) -> None:
+        """Raise OptionError for a distribution of no jitter; ``swept`` : quantities that are yet to be set."""
+        if self.distribution is not None and "jitter" not in (*dict(self.fixed), *swept):
+            if _has_jitter(self.base):
+                raise OptionError(_OWN_JITTER)
+            raise OptionError(f"--distribution {self.distribution} is of a jitter, and there is none: say --jitter J")
+
     def label(self, quantity: str) -> str:
         """What stands below an axis of this quantity."""
         if quantity == "jitter" and self.jitter == "own":
@@ -141,6 +150,9 @@ class Start:
         return found
 
 
+_OWN_JITTER = "the schedule has a jitter of its own, which is scaled: leave out --distribution"
+
+
 def _has_jitter(schedule: Schedule) -> bool:
     return any(draw is not None and draw.scale > 0 for draw in schedule.jitters)
 
@@ -154,6 +166,8 @@ def altered(
     up. Raises OptionError for a value that cannot be.
     """
     tau = schedule.layer_delay
+    if quantity in ("jitter", "delay"):
+        value = number(value, quantity, 0.0)
     if quantity == "jitter":
         return _jittered(schedule, value, distribution)
     if quantity == "lag":
@@ -178,7 +192,7 @@ def _jittered(schedule: Schedule, value: float, distribution: str | None) -> Sch
             return schedule.changed(jitter=None)
         return schedule.changed(jitter=Distribution(kind, scale, scale if kind == "wald" and value > 0 else None))
     if distribution is not None:
-        raise OptionError("the schedule has a jitter of its own, which is scaled: leave out --distribution")
+        raise OptionError(_OWN_JITTER)
     scaled = {
         f"jitter_{event}": None if draw is None else draw.scaled(value)
         for event, draw in zip(EVENTS, schedule.jitters, strict=True)
@@ -249,6 +263,7 @@ def points(
     if many > _MOST or len(seeds[: _MOST + 1]) * many > _MOST:  # a range may be longer than len() can say
         raise OptionError(f"the sweep has more than {_MOST} points: fewer values, protocols or seeds")
     check_fit(start.name, names)
+    start.check_distribution(swept)
     result = []
     for values in _values(axes):
         here = start.schedule

@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from netsim import toml_text
 from netsim.errors import RunError
 from netsim.events import measure
 from netsim.events.grid import Point, version, with_threads
 from netsim.kernels.workers import available
 from netsim.processes import run_tasks
 from netsim.runs import durable
+
+#: What a sweep leaves in its folder.
+_OURS = ("points", "sweep.toml", "schedule.toml", "timing.csv", "timing.png")
+
+#: Entries of sweep.toml that do not tell which sweep it is.
+_BESIDE = {"command", "versions"}
+
+
+def check_free(path: Path, facts: dict[str, object], schedule: str | None) -> None:
+    """Refuse a folder that holds another sweep, or what is no sweep; facts, schedule : as for `describe`.
+
+    Raises RunError.
+    """
+    with durable.refusals(path, "cannot be read"):
+        try:
+            names = sorted(name for name in os.listdir(path) if not name.endswith(".tmp"))
+        except FileNotFoundError:
+            return
+    for name in names:
+        if name not in _OURS:
+            raise RunError(f"{path} is no folder of a sweep ({name!r} is in it): choose another folder (--out)")
+    told, text = (durable.read(path / name) for name in ("sweep.toml", "schedule.toml"))
+    if told is None:
+        return
+    try:
+        there = toml_text.loads(told.decode())
+    except ValueError:
+        raise RunError(f"{path / 'sweep.toml'} is damaged: choose another folder (--out)") from None
+    there = {**there, "schedule": there.get("schedule") if text is None else text.decode(errors="replace")}
+    here = {**facts, "schedule": facts.get("schedule") if schedule is None else schedule}
+    for name in sorted({*there, *here} - _BESIDE):
+        if there.get(name) != here.get(name):
+            raise RunError(
+                f"{path} holds another sweep ({name.replace('_', '-')} is not the same): choose another folder (--out)"
+            )
+
+
+def place(path: Path, facts: dict[str, object], schedule: str | None) -> Path:
+    """The first of ``path``, ``path-2``, ``path-3``, .. that `check_free` does not refuse."""
+    for ordinal in range(1, 1000):
+        here = path if ordinal == 1 else path.with_name(f"{path.name}-{ordinal}")
+        with contextlib.suppress(RunError):
+            check_free(here, facts, schedule)
+            return here
+    check_free(path, facts, schedule)
+    return path
 
 
 def folder(path: Path) -> Path:

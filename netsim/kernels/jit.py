@@ -165,6 +165,12 @@ if _FOLDERS.notice and multiprocessing.parent_process() is None:  # once, not in
     warnings.warn(_FOLDERS.notice, NetsimWarning, stacklevel=2)
 
 
+def is_kept(package: str, module: str) -> bool:
+    """Whether compiled kernels of a module, such as "queue" of "events", are kept: it was used before."""
+    folders = [folder / package for folder in (_FOLDERS.shared, _FOLDERS.own) if folder is not None]
+    return any(next(folder.glob(f"{module}.*"), None) is not None for folder in folders)
+
+
 def _compiled(function, **options):
     kernel = numba.njit(nogil=True, error_model="numpy", fastmath=False, **options)(function)
     folders = [folder for folder in (_FOLDERS.shared, _FOLDERS.own) if folder is not None]

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from brian2 import ms
 
-from circuits.errors import ParameterError, ShortPhaseWarning
-from circuits.motifs import Response, respond_output_error, respond_threshold
+from circuits.errors import ParameterError, ShortPhaseWarning, choose
+from circuits.motifs import MOTIFS, Response, respond_output_error, respond_threshold
 from circuits.parameters import BAND, Parameters
 from circuits.spiking import SpikingParameters
 
@@ -50,6 +50,7 @@ def line(points: int = 241) -> tuple[np.ndarray, np.ndarray]:
 
 def respond(motif: str, parameters: Parameters, first: np.ndarray, second: np.ndarray, **how: object) -> Response:
     """Either motif: first is h or x, second u or the teacher. Too short a phase is what is measured: no warning."""
+    choose("circuit", motif, MOTIFS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShortPhaseWarning)
         if motif == "threshold":
@@ -72,13 +73,15 @@ def errors_over_neurons(motif: str, neurons: Sequence[int], seed: int = 0) -> li
     The output fluctuates; it is compared over the last 3 time constants of the feedback phase. The inputs are at
     least 0.2 from the thresholds; how wide these are is measured by `calibration`.
     """
+    choose("circuit", motif, MOTIFS)
     parameters = replace(Parameters(), dt=SPIKING_STEP).with_phase(10)
     until = 2 * parameters.steps
     start = until - round(WINDOW * float(parameters.tau / parameters.dt))
     found = []
     for number in neurons:
+        populations = SpikingParameters(neurons=number)
         inputs = np.array(NOISY[motif] * max(1, NEURONS // (number * len(NOISY[motif])))).T
-        how = {"cells": "spiking", "spiking": SpikingParameters(neurons=number), "seed": seed}
+        how = {"cells": "spiking", "spiking": populations, "seed": seed}
         response = respond(motif, parameters, *inputs, record=range(inputs.shape[1]), **how)
         error = response.traces.values["r"][start:until] - response.ideal
         found.append(float(np.sqrt((error**2).mean())))

@@ -21,6 +21,7 @@ import numpy as np
 from circuits import ideal
 from circuits.errors import ParameterError
 from circuits.event_times import EventTimes
+from circuits.layered_wiring import SmallNet
 from circuits.parameters import Parameters
 
 
@@ -51,14 +52,20 @@ def layered_bound(
     batch: int = 1,
     roundoff: float = 2.0**-53,
 ) -> Bound:
-    """Bound for `run_layered` with nominal event times and "signed" or "pairs" cells; arguments as there.
+    """Bound for `run_layered` with nominal event times and "signed" or "pairs" cells; arguments and errors as there.
 
     roundoff: unit roundoff of the arithmetic that the circuits are compared with; 2**-24 for float32.
     """
     if cells not in ("signed", "pairs"):
         raise ParameterError(f"the bound is for signed cells or pairs of rates, not for {cells!r}")
-    W, R = [np.array(w, dtype=float) for w in W], [np.array(r, dtype=float) for r in R]
-    errors = _Errors(W, R, np.asarray(images, dtype=float), parameters, cells == "pairs", roundoff)
+    if (parameters.lower, parameters.upper) != (-1, 1):
+        raise ParameterError(
+            f"the bound is for thresholds at -1 and 1, not at {parameters.lower:g} and {parameters.upper:g}"
+        )
+    net = SmallNet.checked(W, R, images, labels, batch)
+    images, labels = net.images, net.labels
+    W, R = [w.copy() for w in net.W], [r.copy() for r in net.R]
+    errors = _Errors(W, R, images, parameters, cells == "pairs", roundoff)
     for start in range(0, len(images), batch):
         change = [np.zeros_like(w) for w in W]
         slack = [np.zeros_like(w) for w in W]

@@ -3,7 +3,7 @@
 gate     width    standard deviation of a unit's threshold from presentation to presentation
          bias     mean threshold minus 1, outward positive
          spread   standard deviation of the mean threshold from unit to unit
-         leak     share of the top-down input that passes a closed gate
+         leak     share of the top-down input that passes a shut gate
          noise    standard deviation of what passes an open gate, for a top-down input of 1
 error    width, bias, spread of the margins of the output error circuit, likewise;
          noise    standard deviation of its output while a teacher line is open (its size is 1 here)
@@ -25,7 +25,7 @@ import numpy as np
 
 from circuits.errors import ParameterError, choose
 from circuits.motifs import CELLS, Response, respond_output_error, respond_threshold
-from circuits.parameters import TOLERANCE, Parameters, check_whole
+from circuits.parameters import TOLERANCE, Parameters, check_kind, check_whole
 from circuits.spiking import SpikingParameters
 
 FORMAT = "netsim circuit calibration"
@@ -86,10 +86,14 @@ class Calibration:
             "error_curve": self.error_curve,
         }
 
+    def as_json(self) -> str:
+        """The document as text."""
+        return json.dumps(self.as_document(), indent=2) + "\n"
+
     def save(self, path: str | Path) -> Path:
         """Write the document as JSON; returns the path. Errors: OSError."""
         path = Path(path)
-        path.write_text(json.dumps(self.as_document(), indent=2) + "\n", encoding="utf-8")
+        path.write_text(self.as_json(), encoding="utf-8")
         return path
 
 
@@ -104,8 +108,12 @@ def calibrate(
     target: str = "numpy",
 ) -> Calibration:
     """Measure both circuits: `units` different units, each shown every input `trials` times. Errors: CircuitError."""
-    parameters = parameters or Parameters()
+    parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     choose("kind of cells", cells, CELLS)
+    if (parameters.lower, parameters.upper) != (-1, 1):
+        raise ParameterError(
+            f"calibrated are circuits with thresholds at -1 and 1, not at {parameters.lower:g} and {parameters.upper:g}"
+        )
     check_whole("units", units, 2)
     check_whole("trials", trials, 2)
     spiking = spiking or SpikingParameters()

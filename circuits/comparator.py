@@ -13,7 +13,7 @@ import numpy as np
 from brian2 import Equations, Network, NeuronGroup, StateMonitor
 
 from circuits.errors import ParameterError
-from circuits.parameters import Parameters, as_array
+from circuits.parameters import Parameters, as_array, check_kind
 from circuits.simulation import code_target, loader, own
 
 COMPARATOR = """
@@ -49,7 +49,7 @@ def respond(
     Its level is `parameters.upper`. Warns (ShortPhaseWarning) where a phase is too short to reach it.
     Errors: CircuitError for shapes that do not fit, drives that are not finite.
     """
-    parameters = parameters or Parameters()
+    parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     drive, reset = np.atleast_2d(as_array("drive", drive)), as_array("reset", reset)
     if drive.ndim != 2 or drive.size == 0 or reset.shape != drive.shape[1:] or not np.isfinite(drive).all():
         raise ParameterError(f"drive {drive.shape} must be finite (n, phases) and reset {reset.shape} (phases,)")

@@ -17,7 +17,7 @@ from brian2 import Quantity, second
 from brian2.units.fundamentalunits import have_same_dimensions
 
 from circuits.errors import ParameterError, UnitError
-from circuits.parameters import Parameters
+from circuits.parameters import Parameters, check_whole
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ class EventTimes:
         """One phase a layer: the input, upward, the teacher, downward; a layer learns one phase after its feedback.
 
         sizes (n_0, ..., n_L). In phases, layer l of L: a = l, b = 2L+1-l, c = b+1; release 2L+1; period 2L+2.
+        Errors: ParameterError.
         """
+        sizes = [check_whole(f"units of layer {layer}", n, 1) for layer, n in enumerate(sizes)]
+        if len(sizes) < 2:
+            raise ParameterError(f"sizes = {sizes} must be those of 2 layers or more, the input's first")
         phase, layers = parameters.phase, len(sizes) - 1
         ones = [np.ones(n) for n in sizes[1:]]
         return cls(

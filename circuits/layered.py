@@ -9,7 +9,7 @@ batch passes through R as it was before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ import numpy as np
 from circuits.errors import ParameterError, choose
 from circuits.event_times import EventTimes
 from circuits.layered_wiring import SmallNet, Wiring
-from circuits.motifs import CELLS, check_cells
-from circuits.parameters import Parameters, as_array, check_number, check_seed, check_whole
+from circuits.motifs import CELLS, check_cells, check_margin
+from circuits.parameters import Parameters, check_kind, check_number, check_seed
 from circuits.simulation import Traces, code_target, own
 from circuits.spiking import SpikingParameters
 
@@ -66,18 +66,20 @@ def run_layered(
     times, by default `EventTimes.nominal`. Warns (ShortPhaseWarning) for phases, or times between a unit's events,
     that are too short. Errors: CircuitError.
     """
-    parameters = parameters or Parameters()
+    parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     choose("kind of cells", cells, CELLS)
-    net = _checked(W, R, images, labels, batch)
+    check_margin(parameters)
+    net = SmallNet.checked(W, R, images, labels, batch)
     mu = 1 / max(net.sizes[-1] - 1, 1) if mu is None else check_number("mu", mu, 0)
     step_size = check_number("step_size", step_size, 0)
-    rates = [check_number("feedback_rate", rate, 0, 1) for rate in np.atleast_1d(feedback_rate)]
+    rates = feedback_rate if isinstance(feedback_rate, Iterable) else [feedback_rate]
+    rates = [check_number("feedback_rate", rate, 0, 1) for rate in rates]
     if not rates:
         raise ParameterError("feedback_rate must be a number in [0, 1], or several")
-    spiking = spiking or SpikingParameters()
+    spiking = check_kind("spiking", spiking if spiking is not None else SpikingParameters(), SpikingParameters)
     check_cells(cells, parameters, spiking)
-    if times is not None and not isinstance(times, EventTimes):
-        raise ParameterError(f"times = {str(times)[:40]} must be EventTimes")
+    if times is not None:
+        check_kind("times", times, EventTimes)
     steps = (times or EventTimes.nominal(net.sizes, parameters)).in_steps(net.sizes, len(net.images), parameters)
     # a hidden unit moves from at most 1 to its feedback, an output unit from its input to at most max(1, mu)
     membrane = spiking.tau_membrane if cells == "spiking" else None
@@ -113,26 +115,3 @@ def run_layered(
         feedback=[single(wiring.read(layer, "learned")) for layer in layers],
         traces=traces,
     )
-
-
-def _checked(
-    W: Sequence[np.ndarray], R: Sequence[np.ndarray], images: np.ndarray, labels: np.ndarray, batch: int
-) -> SmallNet:
-    W, R = [as_array("W", w) for w in W], [as_array("R", r) for r in R]
-    if not W or len(W) != len(R):
-        raise ParameterError(f"W has {len(W)} layers and R has {len(R)}; both need the same number, 1 or more")
-    for layer, (w, r) in enumerate(zip(W, R, strict=True), 1):
-        below = W[layer - 2].shape[1] if layer > 1 else len(w) if w.ndim else 1
-        if w.ndim != 2 or w.shape != r.shape or w.shape[0] != below or 0 in w.shape:
-            raise ParameterError(f"layer {layer}: W {w.shape} and R {r.shape} must both be ({below}, units)")
-        if not (np.isfinite(w).all() and np.isfinite(r).all()):
-            raise ParameterError(f"layer {layer}: W and R must be finite")
-    images, labels = as_array("images", images), np.asarray(labels)
-    if images.ndim != 2 or images.shape[1] != len(W[0]) or len(images) == 0 or not np.isfinite(images).all():
-        raise ParameterError(f"images {images.shape} must be finite (presentations, {len(W[0])}), one or more")
-    classes = W[-1].shape[1]
-    if labels.shape != (len(images),) or not np.isin(labels, np.arange(classes)).all():
-        raise ParameterError(f"labels must be {len(images)} whole numbers from 0 to {classes - 1}")
-    if len(images) % check_whole("batch", batch, 1):
-        raise ParameterError(f"batch = {batch!r} must be a whole number that divides the {len(images)} presentations")
-    return SmallNet([len(W[0]), *(w.shape[1] for w in W)], W, R, images, labels.astype(int))

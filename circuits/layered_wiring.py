@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from brian2 import Equations, Network, NeuronGroup, StateMonitor, Synapses
 
+from circuits.errors import ParameterError
 from circuits.event_times import EventSteps
 from circuits.motifs import motif_equations
-from circuits.parameters import Parameters
+from circuits.parameters import Parameters, as_array, check_whole
 from circuits.simulation import loader, own, unit_group
 from circuits.spiking import Spiking, SpikingParameters
 
@@ -58,13 +59,46 @@ PAIR_CHANGE = "net = excitatory - crossed + tag\nexcitatory = clip(net, 0, inf)\
 
 @dataclass(frozen=True)
 class SmallNet:
-    """Sizes (n_0, ..., n_L), weights (n_{l-1}, n_l), images (P, n_0), labels (P,): checked by `run_layered`."""
+    """Sizes (n_0, ..., n_L), weights (n_{l-1}, n_l), images (P, n_0), labels (P,)."""
 
     sizes: list[int]
     W: list[np.ndarray]
     R: list[np.ndarray]
     images: np.ndarray
     labels: np.ndarray
+
+    @classmethod
+    def checked(
+        cls, W: Sequence[np.ndarray], R: Sequence[np.ndarray], images: np.ndarray, labels: np.ndarray, batch: int
+    ) -> SmallNet:
+        """The net of these arrays, if they fit together and `batch` divides the presentations. Errors: CircuitError."""
+        if not (isinstance(W, Iterable) and isinstance(R, Iterable)):
+            raise ParameterError("W and R must be lists of arrays, one for each layer above the input")
+        W, R = [as_array("W", w) for w in W], [as_array("R", r) for r in R]
+        if not W or len(W) != len(R):
+            raise ParameterError(f"W has {len(W)} layers and R has {len(R)}; both need the same number, 1 or more")
+        for layer, (w, r) in enumerate(zip(W, R, strict=True), 1):
+            below = W[layer - 2].shape[1] if layer > 1 else len(w) if w.ndim else 1
+            if w.ndim != 2 or w.shape != r.shape or w.shape[0] != below:
+                raise ParameterError(f"layer {layer}: W {w.shape} and R {r.shape} must both be ({below}, units)")
+            if 0 in w.shape:
+                raise ParameterError(f"layer {layer}: W {w.shape} has no units on one side; each layer needs 1 or more")
+            if not (np.isfinite(w).all() and np.isfinite(r).all()):
+                raise ParameterError(f"layer {layer}: W and R must be finite")
+        images, classes = as_array("images", images), W[-1].shape[1]
+        if images.ndim != 2 or images.shape[1] != len(W[0]) or len(images) == 0 or not np.isfinite(images).all():
+            raise ParameterError(f"images {images.shape} must be finite (presentations, {len(W[0])}), one or more")
+        try:
+            labels = np.asarray(labels)
+        except ValueError:  # lists of unequal lengths
+            labels = np.empty(0)
+        if labels.shape != (len(images),) or not np.isin(labels, np.arange(classes)).all():
+            raise ParameterError(f"labels must be {len(images)} whole numbers from 0 to {classes - 1}")
+        if len(images) % check_whole("batch", batch, 1):
+            raise ParameterError(
+                f"batch = {batch!r} must be a whole number that divides the {len(images)} presentations"
+            )
+        return cls([len(W[0]), *(w.shape[1] for w in W)], W, R, images, labels.astype(int))
 
 
 class Wiring:

@@ -11,7 +11,7 @@ one unit, with the same neurons; `record` lists circuits whose time courses are 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,13 @@ from brian2 import Equations
 from circuits import ideal
 from circuits.errors import ParameterError, RangeWarning, choose
 from circuits.output_error import output_error_equations
-from circuits.parameters import Parameters, check_number, check_seed, check_whole
+from circuits.parameters import Parameters, check_kind, check_number, check_seed, check_whole
 from circuits.signed_pairs import COMMON_RATE, pair_equations, with_input_lines
 from circuits.simulation import Traces, as_presentations, present
 from circuits.spiking import Spiking, SpikingParameters, spiking_equations
 from circuits.threshold import threshold_equations
 
+MOTIFS = ("threshold", "output-error")
 CELLS = ("signed", "pairs", "spiking")
 
 
@@ -58,6 +59,7 @@ def motif_equations(motif: str, cells: str) -> Equations:
 
     Signed cells read the currents h and u; pairs and spiking cells h_on, h_off, u_on, u_off.
     """
+    choose("circuit", motif, MOTIFS)
     choose("kind of cells", cells, CELLS)
     if cells == "pairs":
         return pair_equations(motif)
@@ -72,6 +74,14 @@ def check_cells(cells: str, parameters: Parameters, spiking: SpikingParameters) 
         spiking.check_times(parameters)
     elif cells == "pairs":
         parameters.check_inhibition("tau_comparator", parameters.tau_comparator)
+
+
+def check_margin(parameters: Parameters) -> None:
+    """ParameterError where the two comparators of an output unit would have different margins."""
+    if -parameters.lower != parameters.upper:
+        raise ParameterError(
+            f"the output error has one margin: lower = {parameters.lower:g} must be minus upper = {parameters.upper:g}"
+        )
 
 
 def respond_threshold(
@@ -92,7 +102,7 @@ def respond_threshold(
     Warns (ShortPhaseWarning, RangeWarning) where a phase is shorter than the settling time, or an activity larger
     than populations carry. Errors: CircuitError.
     """
-    parameters = parameters or Parameters()
+    parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     inputs = as_presentations(h=h, u=u)
     wanted = ideal.gate(inputs["h"], parameters.lower, parameters.upper) * inputs["u"]
     activity = ideal.saturate(inputs["h"], parameters.lower, parameters.upper)
@@ -118,15 +128,12 @@ def respond_output_error(
     x, teacher: (n,) or (P, n), no unit; teacher is +1 for the own class, -1 for another, 0 for no teacher.
     mu: off-class factor. Warns and errors: as `respond_threshold`.
     """
-    parameters = parameters or Parameters()
+    parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     mu = check_number("mu", mu, 0)
     inputs = as_presentations(h=x, teacher=teacher)
     if not np.isin(inputs["teacher"], (-1, 0, 1)).all():
         raise ParameterError("teacher must be 1 (own class), -1 (another class) or 0 (no teacher)")
-    if -parameters.lower != parameters.upper:
-        raise ParameterError(
-            f"the output error has one margin: lower = {parameters.lower:g} must be minus upper = {parameters.upper:g}"
-        )
+    check_margin(parameters)
     wanted = ideal.output_error(inputs["h"], inputs["teacher"], mu, parameters.upper)
     how = _Run(parameters, cells, spiking, identity, record, seed, target)
     return _respond("output-error", inputs, wanted, inputs["h"], {"mu": mu}, how)
@@ -147,13 +154,15 @@ class _Run:
 
 def _checked(how: _Run, n: int) -> _Run:
     """The same for n circuits, with what was left out filled in. Errors: CircuitError."""
-    spiking = how.spiking or SpikingParameters()
+    spiking = check_kind("spiking", how.spiking if how.spiking is not None else SpikingParameters(), SpikingParameters)
     check_cells(how.cells, how.parameters, spiking)
     identity = how.identity
     if identity is not None:
         identity = np.asarray(identity)
         if identity.shape != (n,):
             raise ParameterError(f"identity {identity.shape} must have one entry for each of the {n} circuits")
+    if not isinstance(how.record, Iterable):
+        raise ParameterError(f"record = {how.record!r} must be a list of circuits")
     record = [check_whole("record", circuit, 0, n - 1) for circuit in how.record]
     return replace(how, spiking=spiking, identity=identity, record=record, seed=check_seed(how.seed))
 

@@ -17,8 +17,8 @@ UNIT = """
 dr/dt = (-r + h*ff + (own*gate_up - mu*other*gate_low)*fb)/tau : 1
 own = int(teacher > 0) : 1 (constant over dt)  # 1 where the stimulus is of the unit's class
 other = int(teacher < 0) : 1 (constant over dt)  # 1 where it is of another class
-gate_up = clip(1 - shunt*fired_up, 0, 1) : 1            # eq. 6: closed where own class and x > 1
-gate_low = clip(1 - shunt*fired_low, 0, 1) : 1          # eq. 6: closed where other class and x < -1
+gate_up = clip(1 - shunt*fired_up, 0, 1) : 1            # eq. 6: shut where own class and x > 1
+gate_low = clip(1 - shunt*fired_low, 0, 1) : 1          # eq. 6: shut where other class and x < -1
 drive_up = h*ff : 1                                     # the upper comparator is driven by h,
 drive_low = -h*ff : 1                                   # the lower one by -h, through an inhibitory cell
 h : 1                                                   # feedforward input, no unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field, fields, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import TypeVar
 
 import numpy as np
@@ -38,23 +38,34 @@ def check_number(name: str, value: object, low: float, high: float = math.inf) -
     if isinstance(value, Quantity) and not get_dimensions(value).is_dimensionless:
         raise UnitError(f"{name} = {value!s} has a unit; give a plain number")
     try:
-        number = float(value)
+        number = float(None if isinstance(value, bool | str | bytes) else value)
+    except OverflowError:  # a whole number above 1e308
+        number = math.inf
     except (TypeError, ValueError):
         raise ParameterError(f"{name} = {value!r} must be a number") from None
     if not (math.isfinite(number) and low <= number <= high):
         bound = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
         bound = "a finite number" if low == -math.inf else bound
+        bound = f"finite, {bound}" if high == math.inf and low > -math.inf and not math.isfinite(number) else bound
         raise ParameterError(f"{name} = {number:g} must be {bound}")
     return number
 
 
 def check_whole(name: str, value: object, low: int, high: float = math.inf) -> int:
     """`value` as an int if it is a whole number in [low, high], and no bool; else a ParameterError."""
-    whole = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value == int(value)
+    whole = isinstance(value, Real) and not isinstance(value, bool)
+    whole = whole and (isinstance(value, Integral) or (math.isfinite(value) and value == int(value)))
     if not (whole and low <= value <= high):
         bound = f"{low} or more" if high == math.inf else f"from {low} to {high}"
         raise ParameterError(f"{name} = {value!r} must be a whole number, {bound}")
     return int(value)
+
+
+def check_kind(name: str, value: object, kind: type[Settings]) -> Settings:
+    """`value` if it is of that class; else a ParameterError."""
+    if not isinstance(value, kind):
+        raise ParameterError(f"{name} = {' '.join(repr(value).split())[:40]} must be of the class {kind.__name__}")
+    return value
 
 
 def check_seed(seed: object) -> int:
@@ -89,7 +100,7 @@ class Parameters:
     dt                time step (time); the equations are integrated exactly between steps
     lower, upper      thresholds of the two comparators, lower < 0 < upper
     self_excitation   what a firing comparator adds to its own drive; above both thresholds, or it cannot hold
-    shunt             strength of a firing comparator on the top-down input: from 1 on the gate closes, below it leaks
+    shunt             strength of a firing comparator on the top-down input: from 1 on the gate is shut, below it leaks
     """
 
     tau: Quantity = field(default_factory=lambda: 10 * ms)
@@ -135,8 +146,8 @@ class Parameters:
 
     def with_phase(self, phase_over_tau: float) -> Parameters:
         """The same circuit with phases of `phase_over_tau` (0.001 to 1000) time constants, rounded to whole steps."""
-        check_number("phase over tau", phase_over_tau, 1e-3, 1e3)
-        return replace(self, phase=max(1, round(phase_over_tau * float(self.tau / self.dt))) * self.dt)
+        number = check_number("phase over tau", phase_over_tau, 1e-3, 1e3)
+        return replace(self, phase=max(1, round(number * float(self.tau / self.dt))) * self.dt)
 
     def expected_error(self, distance: float, time: Quantity | None = None) -> float:
         """Error left after `time` (a phase where it is not given) if the activity has to move by `distance`.

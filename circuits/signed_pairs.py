@@ -30,8 +30,8 @@ dr_on/dt = (-r_on + clip(h_on, 0, inf)*ff + own*gate_up*fb)/tau : 1
 dr_off/dt = (-r_off + clip(h_off, 0, inf)*ff + mu*other*gate_low*fb)/tau : 1
 own = int(teacher > 0) : 1 (constant over dt)  # 1 where the stimulus is of the unit's class
 other = int(teacher < 0) : 1 (constant over dt)  # 1 where it is of another class
-gate_up = clip(1 - shunt*fired_up, 0, 1) : 1                    # eq. 6: closed where own class and x > 1
-gate_low = clip(1 - shunt*fired_low, 0, 1) : 1                  # eq. 6: closed where other class and x < -1
+gate_up = clip(1 - shunt*fired_up, 0, 1) : 1                    # eq. 6: shut where own class and x > 1
+gate_low = clip(1 - shunt*fired_low, 0, 1) : 1                  # eq. 6: shut where other class and x < -1
 teacher : 1                                                     # +1 own class, -1 other class, 0 no teacher
 """
 

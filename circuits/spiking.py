@@ -17,6 +17,8 @@ from circuits.errors import ParameterError
 from circuits.lif import SIGNAL_SAMPLES, drive, fit_decoders, mean_rate, rate_table
 from circuits.parameters import Parameters, check_number, check_time, check_whole
 
+MOST_NEURONS = 1_000_000  # in a population
+
 HIDDEN_POPULATIONS = """
 # what drives the ON and the OFF population: bottom-up current, saturated, then top-down current, shunted
 z_on = clip(h_on, 0, upper)*ff + gate*clip(u_on, 0, inf)*fb : 1 (constant over dt)
@@ -32,8 +34,8 @@ z_on = clip(h_on, 0, inf)*ff + own*gate_up*fb : 1 (constant over dt)
 z_off = clip(h_off, 0, inf)*ff + mu*other*gate_low*fb : 1 (constant over dt)
 own = int(teacher > 0) : 1 (constant over dt)              # 1 where the stimulus is of the unit's class
 other = int(teacher < 0) : 1 (constant over dt)            # 1 where it is of another class
-gate_up = clip(1 - shunt*fired_up, 0, 1) : 1               # eq. 6: closed where own class and x > 1
-gate_low = clip(1 - shunt*fired_low, 0, 1) : 1             # eq. 6: closed where other class and x < -1
+gate_up = clip(1 - shunt*fired_up, 0, 1) : 1               # eq. 6: shut where own class and x > 1
+gate_low = clip(1 - shunt*fired_low, 0, 1) : 1             # eq. 6: shut where other class and x < -1
 teacher : 1                                                # +1 own class, -1 other class, 0 no teacher
 """
 
@@ -101,7 +103,7 @@ class SpikingParameters:
     spread: float = 0.005
 
     def __post_init__(self) -> None:
-        check_whole("neurons", self.neurons, 1)
+        check_whole("neurons", self.neurons, 1, MOST_NEURONS)
         for name in ("tau_membrane", "refractory", "comparator_refractory", "tau_recurrent"):
             check_time(name, getattr(self, name))
         check_number("reset_jitter", self.reset_jitter, 0, 0.99)

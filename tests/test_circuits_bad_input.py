@@ -17,11 +17,16 @@ pytest.importorskip("brian2", reason="the circuits need Brian2")
 from brian2 import Hz, ms, mV
 
 import circuits
-from circuits import comparator
+from circuits import accuracy, comparator
+from circuits.bounds import layered_bound
+from circuits.calibration import calibrate
 from circuits.diagrams import draw_wiring
 from circuits.errors import CircuitError, ParameterError, ShortPhaseWarning, UnitError, UnknownCircuitError
+from circuits.event_times import EventTimes
 from circuits.motifs import respond_output_error, respond_threshold
 from circuits.parameters import Parameters
+from circuits.spiking import SpikingParameters
+from circuits.stimuli import glorot, pooled_digits
 
 
 def test_cython_without_a_compiler_is_one_line(tmp_path):
@@ -54,6 +59,10 @@ def test_cython_without_a_compiler_is_one_line(tmp_path):
         ({"shunt": -0.5}, ParameterError, "shunt = -0.5 must be at least 0"),
         ({"shunt": "much"}, ParameterError, "shunt = 'much' must be a number"),
         ({"upper": 1 * mV}, UnitError, "upper = 1. mV has a unit; give a plain number"),
+        ({"shunt": "2"}, ParameterError, "shunt = '2' must be a number"),
+        ({"shunt": True}, ParameterError, "shunt = True must be a number"),
+        ({"self_excitation": float("inf")}, ParameterError, "self_excitation = inf must be finite, at least 0"),
+        ({"upper": 10**400}, ParameterError, "upper = inf must be a finite number"),
         ({"lower": float("nan")}, ParameterError, "lower = nan must be a finite number"),
     ],
 )
@@ -62,6 +71,13 @@ def test_bad_parameters(values, error, message):
         Parameters(**values)
     assert isinstance(caught.value, CircuitError) and "\n" not in str(caught.value)
     assert isinstance(caught.value, TypeError if error is UnitError else ValueError)
+
+
+def bound(labels=(0,), parameters=None, cells="signed", batch=1):
+    """A bound for a net of two inputs and two outputs that sees one image."""
+    weights = [np.ones((2, 2))]
+    how = {"step_size": 0.1, "mu": 1.0, "feedback_rate": 1.0, "batch": batch}
+    return layered_bound(weights, weights, np.zeros((1, 2)), labels, parameters or Parameters(), cells=cells, **how)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +117,36 @@ def test_bad_parameters(values, error, message):
         (lambda: comparator.respond([[1, 2]], [0, 0, 0]), ParameterError, r"drive \(1, 2\)"),
         (lambda: comparator.respond([[1, 2]], [0, 3]), ParameterError, "reset must be 0 or 1"),
         (lambda: comparator.respond([[1], [2, 3]], [0]), ParameterError, "drive must be an array of plain numbers"),
+        (lambda: comparator.respond([[1]], [0], {}), ParameterError, "parameters = {} must be of the class Parameters"),
+        (lambda: respond_threshold([1], [1], 5), ParameterError, "parameters = 5 must be of the class Parameters"),
+        (
+            lambda: respond_threshold([1], [1], cells="spiking", spiking={"neurons": 5}),
+            ParameterError,
+            "must be of the class SpikingParameters",
+        ),
+        (lambda: respond_threshold([1], [1], record=0), ParameterError, "record = 0 must be a list of circuits"),
+        (lambda: SpikingParameters(neurons=10**12), ParameterError, "must be a whole number, from 1 to 1000000"),
+        (lambda: SpikingParameters(neurons=1.5), ParameterError, "neurons = 1.5 must be a whole number"),
+        (lambda: EventTimes.nominal((3, 1.5), Parameters()), ParameterError, "units of layer 1 = 1.5 must be a whole"),
+        (lambda: EventTimes.nominal((3,), Parameters()), ParameterError, r"sizes = \[3\] must be those of 2 layers"),
+        (lambda: glorot((3, 0)), ParameterError, "units of layer 1 = 0 must be a whole number, 1 or more"),
+        (lambda: glorot((3, 2), seed=-1), ParameterError, "seed = -1 must be a whole number"),
+        (lambda: pooled_digits(3, seed="x"), ParameterError, "seed = 'x' must be a whole number"),
+        (
+            lambda: accuracy.respond("treshold", Parameters(), [1], [1]),
+            UnknownCircuitError,
+            "unknown circuit 'treshold' .did you mean 'threshold'",
+        ),
+        (lambda: accuracy.errors_over_neurons("threshold", [0]), ParameterError, "neurons = 0 must be a whole number"),
+        (
+            lambda: calibrate(Parameters(lower=-2, upper=2), cells="signed"),
+            ParameterError,
+            "thresholds at -1 and 1, not at -2 and 2",
+        ),
+        (lambda: bound(batch=2), ParameterError, "batch = 2 must be a whole number that divides the 1 presentations"),
+        (lambda: bound(labels=[5]), ParameterError, "labels must be 1 whole numbers from 0 to 1"),
+        (lambda: bound(cells="spiking"), ParameterError, "not for 'spiking'"),
+        (lambda: bound(parameters=Parameters(lower=-0.5)), ParameterError, "not at -0.5 and 1"),
         (lambda: Parameters().with_phase(-2), ParameterError, "phase over tau = -2"),
         (lambda: Parameters().with_phase(1e300), ParameterError, r"must be in \[0.001, 1000\]"),
         (lambda: draw_wiring("treshold", Path("x.png")), UnknownCircuitError, "did you mean 'threshold'"),

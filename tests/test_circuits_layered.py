@@ -310,7 +310,7 @@ def nominal(**changes) -> EventTimes:
             "layer 1: each unit needs arrival < feedback < release and feedback < plasticity",
         ),
         ({"times": nominal(feedback=[np.full(6, 510) * ms, np.full(4, 300) * ms])}, ParameterError, "< release"),
-        ({"times": 3}, ParameterError, "times = 3 must be EventTimes"),
+        ({"times": 3}, ParameterError, "times = 3 must be of the class EventTimes"),
         ({"images": [[1, 2], [3]]}, ParameterError, "images must be an array of plain numbers"),
     ],
 )

@@ -122,7 +122,7 @@ def calibrate(
         ("bias of the thresholds", f"{found.gate.bias:.2g}", f"{found.error.bias:.2g}", "0"),
         ("spread from unit to unit", f"{found.gate.spread:.2g}", f"{found.error.spread:.2g}", "0"),
         ("resolution of the above", f"{found.gate.resolution:.2g}", f"{found.error.resolution:.2g}", ""),
-        ("leak of a closed gate", f"{found.gate_leak:.2g}", "", "0"),
+        ("leak of a shut gate", f"{found.gate_leak:.2g}", "", "0"),
         ("noise of the output", f"{found.gate_noise:.2g}", f"{found.error_noise:.2g}", "0"),
         ("signal of full noise", f"{found.noise_onset:.2g}", "", ""),
         ("settling time over tau", f"{found.settling_time_over_tau:.2g}", "", f"{np.log(1 / calibration.SETTLED):.2g}"),

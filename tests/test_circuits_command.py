@@ -142,9 +142,13 @@ def test_every_wiring_diagram_draws(tmp_path):
 
 def test_comparator_fires_holds_and_is_reset():
     parameters = Parameters()
-    drive = np.array([[0.95, 0, 0, 0.95], [1.05, 0, 0, 0.95], [3.0, 0, 0, 0.0]])
+    # the last one is driven during its reset too, which shunts that drive
+    drive = np.array([[0.95, 0, 0, 0.95], [1.05, 0, 0, 0.95], [3.0, 0, 0, 0.0], [3.0, 0, 3.0, 0.0]])
     trace = comparator.respond(drive, np.array([0, 0, 1, 0]), parameters)
-    ends = trace.fired[:, parameters.steps - 1 :: parameters.steps]
-    np.testing.assert_array_equal(ends, [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]])
-    # potential in the first phase: the drive, then the drive and its own excitation
-    np.testing.assert_allclose(trace.potential[:, parameters.steps - 1], [0.95, 4.05, 6.0], rtol=0, atol=1e-6)
+    ends = slice(parameters.steps - 1, None, parameters.steps)
+    np.testing.assert_array_equal(trace.fired[:, ends], [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]])
+    # the drive, where it fires with its own excitation of 3, and that alone; in a reset nothing
+    potentials = [[0.95, 0, 0, 0.95], [4.05, 3, 0, 0.95], [6, 3, 0, 0], [6, 3, 0, 0]]
+    np.testing.assert_allclose(trace.potential[:, ends], potentials, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(trace.drive[:, ends], drive)
+    np.testing.assert_array_equal(trace.reset[ends], [0, 0, 1, 0])

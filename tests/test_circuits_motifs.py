@@ -117,6 +117,24 @@ def test_a_presentation_leaves_nothing_to_the_next():
         np.testing.assert_allclose(response.output[:, 0], alone.output[0], atol=3 * np.exp(-20))
 
 
+@pytest.mark.parametrize("cells", ["signed", "pairs"])
+@pytest.mark.parametrize("motif", ["threshold", "output-error"])
+def test_comparators_are_driven_in_the_feedforward_phase_alone(motif, cells):
+    h, ones = np.array([1.4, -1.6, 0.5]), np.ones(3)
+    how = {"cells": cells, "record": range(3)}
+    response = respond_threshold(h, ones, **how) if motif == "threshold" else respond_output_error(h, ones, MU, **how)
+    steps = Parameters().steps
+    ends = slice(steps - 1, None, steps)  # of the three phases
+    up, low = (response.traces.values[name][ends].T for name in ("potential_up", "potential_low"))
+    # the input, where it fires with its own excitation of 3, and that alone; after the reset nothing. Pairs have no
+    # drive below 0
+    least = -np.inf if cells == "signed" else 0
+    fires = np.array([[3, 3, 0], [0, 0, 0], [0, 0, 0]])
+    drives = np.array([[1.4, 0, 0], [-1.6, 0, 0], [0.5, 0, 0]])
+    np.testing.assert_allclose(up, np.maximum(drives, least) + fires, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(low, np.maximum(-drives, least) + fires[[1, 0, 2]], rtol=0, atol=1e-5)
+
+
 def test_comparators_hold_after_the_drive_and_are_reset():
     response = respond_threshold(np.array([1.4]), np.array([1.0]), record=[0])
     fired = response.traces.values["fired_up"][:, 0]
@@ -136,8 +154,10 @@ def test_without_self_excitation_to_hold_or_with_a_leaky_shunt_the_circuit_says_
 
 def test_asymmetric_thresholds():
     h = np.array([-0.7, -0.4, 0.9, 1.4, 1.6])
-    response = respond_threshold(h, np.ones(5), Parameters(lower=-0.5, upper=1.5))
-    np.testing.assert_allclose(response.output[0], [0, 1, 1, 1, 0], atol=1e-3)
+    for cells in ("signed", "pairs"):
+        response = respond_threshold(h, np.ones(5), Parameters(lower=-0.5, upper=1.5), cells=cells)
+        np.testing.assert_allclose(response.activity[0], [-0.5, -0.4, 0.9, 1.4, 1.5], atol=1e-3)
+        np.testing.assert_allclose(response.output[0], [0, 1, 1, 1, 0], atol=1e-3)
     np.testing.assert_array_equal(response.ideal[0], ideal.gate(h, -0.5, 1.5))
 
 

@@ -101,7 +101,8 @@ class Trainer(Setting):
             return
         chosen = [*self.variants.chosen, *([] if self.net.pools.ordinary else ["pool_anchor or pool_ties"])]
         if chosen:
-            raise OptionError(f"{chosen[0]} goes with the phase-locked engine")
+            why = "goes with the phase-locked engine, that of runs without a schedule; so does the preset author"
+            raise OptionError(why, chosen[0])
 
     def step(self, images, labels) -> StepResult:
         """One batch: feedforward phase, output error, feedback phase, update of W and R.

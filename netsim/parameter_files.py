@@ -28,7 +28,7 @@ UNUSED = {
     "SDS": "statistics of the untied weights",
     "shift": "random shifts of the training images",
     "saturation": "random color saturation of the training images",
-    "by_class": "one class at a time",
+    "by_class": "one class at a time, here --stream one-at-a-time",
     "one_class": "training on one class alone",
 }
 #: Keys of the second phase, in which tied layers become untied copies and training goes on.
@@ -74,7 +74,7 @@ class _Layer:
 
 
 def load(path: str | Path) -> ParameterFile:
-    """`read` the file at `path`; DataError where there is no readable text."""
+    """`read` the file at `path`, whose name stands first in every error; DataError where there is no readable text."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(MAX_TEXT + 1)
@@ -82,7 +82,10 @@ def load(path: str | Path) -> ParameterFile:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: is not a text file") from None
-    return read(text)
+    try:
+        return read(text)
+    except (NotationError, OptionError) as error:
+        raise type(error)(f"{path}: {error}") from None
 
 
 def read(text: str) -> ParameterFile:
@@ -191,8 +194,8 @@ def _layer(fields: dict[str, str], at: int) -> _Layer:
 def _chain(layers: list[_Layer], warnings: list[str]) -> tuple[tuple[LayerSpec, ...], dict[str, str]]:
     """Specifications of the layers, and their names here, after the check that they form a chain."""
     if not layers or layers[0].kind != "input":
-        where = f"line {layers[0].line}" if layers else "the file"
-        raise NotationError(f"{where}: expected the input as the first layer, as in 'name:input1'")
+        where = f"line {layers[0].line}: " if layers else "there is no layer: "
+        raise NotationError(f"{where}expected the input as the first layer, as in 'name:input1'")
     specs: list[LayerSpec] = []
     for index, layer in enumerate(layers[1:], 1):
         fail = _failure(layer)

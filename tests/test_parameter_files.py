@@ -137,7 +137,7 @@ def test_switches_that_the_paper_does_not_describe():
     file = read(SIMPNET.replace("seed:45239", "sym:False\nb_nonlin_scale:.5\nby_class:1"))
     assert (file.options["feedback_input"], file.options["feedback_clip"]) == ("positive", 0.5)
     assert file.warnings[0].startswith("line 2: b_nonlin_scale is read as --feedback-clip 0.5: what comes down from")
-    assert file.warnings[1] == "line 3: by_class is not used: one class at a time"
+    assert file.warnings[1] == "line 3: by_class is not used: one class at a time, here --stream one-at-a-time"
     fixed = read(SIMPNET.replace("seed:45239", "sym:False").replace("(1.,1.)", "(1.,0.)"))
     assert "feedback_input" not in fixed.options
     assert fixed.warnings == ("line 1: sym is without effect where R does not learn",)
@@ -246,6 +246,13 @@ def test_files(tmp_path):
         load(tmp_path / "none.txt")
     path.write_bytes(b"seed:\xff\xfe")
     with pytest.raises(DataError, match="not a text file"):
+        load(path)
+    path.write_text(SIMPNET.replace("step_size:.1", "step_size:-1"))
+    with pytest.raises(OptionError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: line 5: ")
+    path.write_text("")
+    with pytest.raises(NotationError, match=r"simpnet\.txt: there is no layer: expected the input as the first layer"):
         load(path)
     path.write_text("#" * 100_001)
     with pytest.raises(NotationError, match="100000"):

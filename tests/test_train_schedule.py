@@ -107,6 +107,7 @@ def test_run_toml_holds_the_schedule_and_a_nominal_one_changes_nothing_but_sums(
         (["--schedule", "FILE", "--engine", "batched"], "take the exact one"),
         (["--schedule", "nominal", "--protocol", "dfa"], "dfa goes with the phase-locked engine"),
         (["--schedule", "nominal", "--pool-ties", "all"], "phase-locked engine"),
+        (["--schedule", "nominal", "--preset", "author"], "error: --feedback-through goes with the phase-locked"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_and_leaves_no_folder(data, tmp_path, capsys, arguments, says):

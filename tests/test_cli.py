@@ -275,6 +275,32 @@ def test_labels_tell_runs_apart(tmp_path, data, monkeypatch):
     assert drawn[4:] == ["net-npz-small-bp", "net-npz-small-urfb"]
 
 
+@pytest.mark.parametrize("protocols", [["urfb"] * 90, ["bp", "urfb", "dfa"] * 9, ["urfb"], ["dfa", "urfb", "bp"]])
+def test_no_two_runs_look_alike(protocols):
+    looks = plots.looks(protocols)
+    assert len(looks) == len(set(looks)) == len(protocols)
+    colors = {protocol: {color for (color, _), each in zip(looks, protocols, strict=True) if each == protocol}
+              for protocol in set(protocols)}  # fmt: skip
+    if len(colors) > 1:  # each protocol has one color of its own
+        assert [len(found) for found in colors.values()] == [1] * len(colors) and len(set.union(*colors.values())) == 3
+    assert plots.COLORS.get(protocols[0], "tab:purple") == looks[0][0]
+
+
+@pytest.mark.parametrize("number", [1, 4, 5])
+def test_runs_of_one_epoch_are_points(number):
+    records = [{"epoch": 1, "train_error": 0.5, "validation_error": 0.25}]
+    with plots._defaults():
+        figure = plots._overlay_figure([plots.Curve(records, "urfb", f"run {n}") for n in range(number)])
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert len(axes.lines) == 2 * number and all(line.get_marker() != "" for line in axes.lines)
+    assert [line.get_ydata()[0] for line in axes.lines[:2]] == [50, 25]
+    assert axes.get_ylim() == (0, 52.5) and axes.get_xlim() == (0, 2)
+    legend = figure.legends[0] if number > 4 else axes.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[-1] == ("run 4" if number > 4 else f"run {number - 1} validation")
+
+
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
 def test_pictures_are_the_same_bytes(tmp_path, data, kind):
     small_runs.start(tmp_path / "run", data, epochs=1)
@@ -300,6 +326,7 @@ def test_plot_refuses(tmp_path, data, refused):
     small_runs.start(tmp_path / "run", data, epochs=1)
     folder = tmp_path / "run"
     assert "names 1 runs, but 2" in refused("plot", folder, folder, "--labels", "a")
+    assert f"{folder}/. is given twice" in refused("plot", folder, f"{folder}/.")
     assert "must end in .png, .pdf or .svg" in refused("plot", folder, "--out", tmp_path / "a.jpeg")
     assert "no such run folder" in refused("plot", folder, tmp_path / "other")
     assert re.search("there is no folder .*nowhere$", refused("plot", folder, "--out", tmp_path / "nowhere" / "a.png"))

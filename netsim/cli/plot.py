@@ -35,7 +35,10 @@ def plot(
         ),
     ] = None,
 ) -> None:
-    """Draw the errors of runs: training solid, validation dotted; BP green, URFB blue, FRFB red."""
+    """Draw the errors of runs: training solid, validation dotted; BP green, URFB blue, FRFB red.
+
+    Several runs of one protocol differ by markers, or, where all runs have the same protocol, by color.
+    """
     from netsim import configuration, plots, runs
     from netsim.runs import durable
 
@@ -52,6 +55,8 @@ def plot(
     folders, histories, settings = [], [], []
     for path in run:
         folder = runs.find(path)
+        if any(folder.path.samefile(other.path) for other in folders):
+            raise OptionError(f"{path} is given twice")
         source = str(folder.configuration_path)
         settings.append(configuration.build(configuration.parse(folder.configuration(), source), source))
         histories.append(folder.metrics())

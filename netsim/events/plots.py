@@ -65,7 +65,8 @@ def sweep(rows: Sequence[dict], quantities: Sequence[str], labels: Sequence[str]
 
     Four panels across the first quantity: cosine of each layer's update with the in-phase update (before training:
     thin), share of out-of-phase reads (logarithmic, with a place for 0), validation error, correlation of W and R.
-    Layers by color, protocols by line style. Lines are means over the seeds, bands reach from the lowest to the
+    Layers by color, protocols by line style; the validation error, which is of no layer, has the protocols' own colors.
+    Lines are means over the seeds, bands reach from the lowest to the
     highest. Runs whose loss was no longer finite are crosses, and in no mean. Every combination of values of the
     other quantities has panels of its own.
 
@@ -139,6 +140,8 @@ def _column(panels: Sequence[Axes], rows: Sequence[dict], shared: _Sweep) -> Non
     _line(shares, rows, shared, "out_of_phase", "black", "-")
     for layer, color in shared.layers.items():
         _line(shares, rows, shared, f"out_of_phase.{layer}", color, "-")
+    if len(shared.protocols) > 1:
+        errors.legend(handles=[_handle(name, style) for name, style in shared.protocols.items()], fontsize="small")
     for axes, name in (
         (cosines, "cosine of the update with the in-phase one\n(thick: after training, thin: before)"),
         (shares, "share of out-of-phase reads\n(black: all, colors: of plasticity)"),
@@ -229,13 +232,23 @@ def _logarithmic(axes: Axes, values: np.ndarray) -> None:
     axes.set_ylim(-0.3 * 10.0**lowest, 1.7)
 
 
+def _handle(protocol: str, style: str):
+    """The legend's line of a protocol in the panel of errors."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=COLORS.get(protocol, "black"), linestyle=style, label=protocol)
+
+
 def _handles(rows: Sequence[dict], shared: _Sweep) -> list:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list = [Line2D([], [], color=color, linewidth=3, label=layer) for layer, color in shared.layers.items()]
-    for protocol, style in shared.protocols.items():
-        handles.append(Line2D([], [], color=COLORS.get(protocol, "black"), linestyle=style, label=protocol))
+    if len(shared.protocols) > 1:
+        for protocol, style in shared.protocols.items():
+            handles.append(Line2D([], [], color="black", linestyle=style, label=f"{protocol}, any layer"))
+    else:
+        handles += [_handle(protocol, style) for protocol, style in shared.protocols.items()]
     if shared.seeds > 1:
         handles.append(Patch(color="gray", alpha=0.25, label=f"lowest to highest of {shared.seeds} seeds"))
     if any(row["diverged"] for row in rows):

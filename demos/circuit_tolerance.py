@@ -1,4 +1,4 @@
-"""How much imperfection of its circuits learning stands: simpnet on handwritten digits, validation error.
+"""How much imperfection of its circuits learning tolerates: simpnet on handwritten digits, validation error.
 
     python demos/circuit_tolerance.py [--quick] [--seeds N] [--epochs N] [--calibrations FILE ...] [--out DIR]
 

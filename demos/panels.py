@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -45,15 +46,23 @@ def last_errors(axes: Axes, groups: dict) -> None:
     name_bars(axes, list(groups))
 
 
-def bar(axes: Axes, place: float, results, color: str, width: float, label: str | None = None) -> None:
-    """The mean over seeds of the validation error after the last epoch, with the standard error of the mean."""
+def pale(color: str) -> tuple[float, ...]:
+    """Half of the way to white."""
+    return tuple((1 + channel) / 2 for channel in to_rgb(color))
+
+
+def bar(axes: Axes, place: float, results, color, width: float, text: str = "white") -> None:
+    """The mean over seeds of the validation error after the last epoch, with the standard error of the mean.
+
+    text : color of the number in the bar.
+    """
     values = percent(results, "validation_error")[:, -1]
     training = percent(results, "train_error")[:, -1].mean()
     spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    axes.bar(place, values.mean(), width, yerr=spread, capsize=4, color=color, label=label)
+    axes.bar(place, values.mean(), width, yerr=spread, capsize=4, color=color)
     axes.plot([place - width / 2, place + width / 2], [training, training], color="black", lw=1.5)
     axes.annotate(
-        f"{values.mean():.1f}", (place, 0), (0, 4), textcoords="offset points", ha="center", color="white", fontsize=9
+        f"{values.mean():.1f}", (place, 0), (0, 4), textcoords="offset points", ha="center", color=text, fontsize=9
     )
 
 
@@ -66,13 +75,16 @@ def name_bars(axes: Axes, names: list[str]) -> None:
 
 
 def alignment(axes: Axes, results, key: str, layers: list[str]) -> None:
-    """One line a layer: the correlation, or the angle in degrees, of W and R; the mean over seeds."""
+    """One line a layer, solid and dashed in turn: correlation, or angle in degrees, of W and R; means over seeds."""
     shades = colormaps["viridis"]
     for number, layer in enumerate(layers):
         values = np.array([[record[key][layer] for record in result.records] for result in results], float)
         epochs = np.arange(1, values.shape[1] + 1)
         color = shades(0.92 * number / max(len(layers) - 1, 1))
-        axes.plot(epochs, values.mean(axis=0), color=color, marker="o" if len(epochs) == 1 else "", label=layer)
+        axes.plot(
+            epochs, values.mean(axis=0), "-" if number % 2 == 0 else "--", color=color,
+            marker="o" if len(epochs) == 1 else "", label=layer,
+        )  # fmt: skip
     axes.set_ylabel("correlation of W and R" if key == "correlation" else "angle of W and R (degrees)")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,4 +1,4 @@
-"""How much jitter of the event times URFB, FRFB and BP stand, on handwritten digits.
+"""How much jitter of the event times URFB, FRFB and BP tolerate, on handwritten digits.
 
     python demos/timing_jitter.py [--sign plus|minus] [--quick] [--out DIR]
 

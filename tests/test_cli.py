@@ -326,7 +326,8 @@ def test_plot_refuses(tmp_path, data, refused):
     small_runs.start(tmp_path / "run", data, epochs=1)
     folder = tmp_path / "run"
     assert "names 1 runs, but 2" in refused("plot", folder, folder, "--labels", "a")
-    assert f"{folder}/. is given twice" in refused("plot", folder, f"{folder}/.")
+    (tmp_path / "link").symlink_to(folder)
+    assert "link is given twice" in refused("plot", folder, tmp_path / "link")
     assert "must end in .png, .pdf or .svg" in refused("plot", folder, "--out", tmp_path / "a.jpeg")
     assert "no such run folder" in refused("plot", folder, tmp_path / "other")
     assert re.search("there is no folder .*nowhere$", refused("plot", folder, "--out", tmp_path / "nowhere" / "a.png"))

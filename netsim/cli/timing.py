@@ -32,8 +32,9 @@ def timing(
         _option(
             "--sweep",
             "Q=A:B:STEP",
-            "Sweep jitter, lag, tag, p, delay or skew: jitter=0:2:0.25 or lag=0,1,4. Repeatable. If left out: "
-            "jitter=0:1:0.25, or with --schedule or --jitter that one point.",
+            "One of jitter (τ), lag (presentations), tag (τ), p (probability of a signal), delay (τ), skew (τ), as "
+            "jitter=0:2:0.25 or lag=0,1,4. Given again, every combination: the first goes across, each of the others "
+            "has panels of its own. Default jitter=0:1:0.25, or with --schedule or --jitter that one point.",
         ),
     ] = None,
     schedule: Annotated[
@@ -62,22 +63,42 @@ def timing(
         ),
     ] = None,
     engine: Annotated[str, _option("--engine", "E", "exact (default) or batched.")] = "exact",
-    streams: Annotated[int | None, _option("--streams", "N", "Presentations that go on side by side: 4.")] = None,
+    streams: Annotated[
+        int | None,
+        _option("--streams", "N", "Sequences of images that the exact engine learns side by side (default 4)."),
+    ] = None,
     protocols: Annotated[str, _option("--protocols", "P,P", "urfb (default), frfb, bp.")] = "urfb",
     loss: Annotated[str, _option("--loss", "L", "hinge (default) or softmax.")] = "hinge",
-    epochs: Annotated[int, _option("--epochs", "N", "Epochs at each point: 5.")] = 5,
-    batch: Annotated[int | None, _option("--batch", "N", "Images a batch: 500; digits 50.")] = None,
-    step_size: Annotated[float, _option("--step-size", "ETA", "Step size: 0.1.")] = 0.1,
-    drop: Annotated[str, _option("--drop", "D", "A mask a sample (default) or batch, or off.")] = "sample",
-    train_images: Annotated[int | None, _option("--train-images", "N", "Learn from at most so many.")] = None,
-    validation: Annotated[int | None, _option("--validation", "N", "Images set aside: 5000, or a tenth.")] = None,
-    measured: Annotated[int, _option("--measured", "N", "Presentations of which updates are compared: 200.")] = 200,
-    seeds: Annotated[int, _option("--seeds", "N", "Seeds 0 to N - 1 at each point: 1.")] = 1,
-    workers: Annotated[int | None, _option("--workers", "N", "Points at once: the cores.")] = None,
+    epochs: Annotated[int, _option("--epochs", "N", "Epochs at each point (default 5).")] = 5,
+    batch: Annotated[int | None, _option("--batch", "N", "Images a batch (default 500; digits 50).")] = None,
+    step_size: Annotated[float, _option("--step-size", "ETA", "Step size (default 0.1).")] = 0.1,
+    drop: Annotated[
+        str, _option("--drop", "D", "Dropout masks: one a sample (default), one a batch, or off.")
+    ] = "sample",
+    train_images: Annotated[
+        int | None, _option("--train-images", "N", "Learn from at most N images (default all).")
+    ] = None,
+    validation: Annotated[
+        int | None,
+        _option(
+            "--validation",
+            "N",
+            "Images set aside to validate on (default 5000 or a tenth, whichever is less; digits 360).",
+        ),
+    ] = None,
+    measured: Annotated[
+        int, _option("--measured", "N", "Presentations of which updates are compared (default 200).")
+    ] = 200,
+    seeds: Annotated[int, _option("--seeds", "N", "Seeds 0 to N - 1 at each point (default 1).")] = 1,
+    workers: Annotated[
+        int | None, _option("--workers", "N", "Points measured at once (default: as many as cores).")
+    ] = None,
     device: Annotated[
         str, _option("--device", "D", "cpu (default), cuda, or auto: a GPU if usable. With --engine batched.")
     ] = "cpu",
-    out: Annotated[Path | None, _option("--out", "DIR", "Folder of table and picture: timing/NET-DATA.")] = None,
+    out: Annotated[
+        Path | None, _option("--out", "DIR", "Folder of table and picture (default timing/NET-DATA).")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder only.")] = False,
 ) -> None:
     """Train a net under schedules that miss their times, and measure what is left of learning.

@@ -109,7 +109,7 @@ class Trainer(Setting):
 
         Parameters
         ----------
-        images : (B, H, W, C), converted to float32
+        images : (B, H, W, C), numbers of any type; float64 or uint8 are converted to float32 as they are, not scaled
         labels : (B,) whole numbers, 0 to C - 1
 
         Returns

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from circuits.errors import ParameterError, choose
-from circuits.motifs import CELLS, Response, respond_output_error, respond_threshold
+from circuits.motifs import CELLS, Response, check_margin, respond_output_error, respond_threshold
 from circuits.parameters import TOLERANCE, Parameters, check_kind, check_whole
 from circuits.spiking import SpikingParameters
 
@@ -110,10 +110,9 @@ def calibrate(
     """Measure both circuits: `units` different units, each shown every input `trials` times. Errors: CircuitError."""
     parameters = check_kind("parameters", Parameters() if parameters is None else parameters, Parameters)
     choose("kind of cells", cells, CELLS)
-    if (parameters.lower, parameters.upper) != (-1, 1):
-        raise ParameterError(
-            f"calibrated are circuits with thresholds at -1 and 1, not at {parameters.lower:g} and {parameters.upper:g}"
-        )
+    check_margin(parameters)
+    if not max(OPEN) < parameters.upper < min(size for size in SHUT if size > 0):
+        raise ParameterError(f"upper = {parameters.upper:g} must be above 0.8 and below 1.5 to be calibrated")
     check_whole("units", units, 2)
     check_whole("trials", trials, 2)
     spiking = spiking or SpikingParameters()

@@ -13,6 +13,7 @@ import json
 import math
 import operator
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -121,15 +122,23 @@ class Components:
         if not isinstance(source, Mapping):
             where, source = str(source), _read(Path(source))
         if "format" in source:
-            return cls(**_calibrated(source, where))
+            return cls._of(where, _calibrated(source, where))
         known = [field.name for field in fields(cls)]
         for name in source:
             if name in _FORMER:
                 older = f"of an older version (now {_FORMER[name]!r}), which had no noise_onset"
                 raise OptionError(f"{where}: {name!r} is {older}: {_AGAIN}")
             if name not in known:
-                raise OptionError(f"{where}: no component is named {str(name)[:40]!r}{nearest(str(name)[:40], known)}")
-        return cls(**source)
+                raise OptionError(f"{where}: {_unknown(name, known)}")
+        return cls._of(where, source)
+
+    @classmethod
+    def _of(cls, where: str, values: Mapping[str, object]) -> Components:
+        """Components with these values; where one is out of range, the message begins with where it stands."""
+        try:
+            return cls(**values)
+        except OptionError as error:
+            raise OptionError(f"{where}: {error}") from None
 
     def thresholds(self, units: int, random: np.random.Generator, *, output: bool = False) -> np.ndarray:
         """Each unit's own thresholds (2, units) float32, upper then lower, both as distances from 0, at least 0."""
@@ -138,11 +147,26 @@ class Components:
         return np.maximum(values, 0).astype(np.float32)
 
 
+def _unknown(name: object, known: list[str]) -> str:
+    """What is wrong with a name that no component has, and what would be right."""
+    sections = {path[0] for path in _MEASURED.values() if len(path) > 1}
+    if name in sections:  # of a calibration that lacks its format
+        names = ", ".join(component for component, path in _MEASURED.items() if path[0] == name)
+        return f"{name!r} is a section of a calibration, which begins with a format; components are named {names}"
+    return f"no component is named {str(name)[:40]!r}{nearest(str(name)[:40], known)}"
+
+
 def _read(path: Path) -> Mapping:
+    if str(path).lstrip().startswith("{"):
+        raise DataError(f"circuits is {shown(str(path))}: expected the name of a file that holds this")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise DataError(f"{path} is no file; expected what netsim circuit calibrate writes")
         if path.stat().st_size > _LARGEST_FILE:
             raise DataError(f"{path} is too large for a calibration of circuits")
         document = json.loads(path.read_text(encoding="utf-8"))
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 5,000 digits, deep nesting

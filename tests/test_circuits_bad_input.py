@@ -141,7 +141,7 @@ def bound(labels=(0,), parameters=None, cells="signed", batch=1):
         (
             lambda: calibrate(Parameters(lower=-2, upper=2), cells="signed"),
             ParameterError,
-            "thresholds at -1 and 1, not at -2 and 2",
+            "upper = 2 must be above 0.8 and below 1.5 to be calibrated",
         ),
         (lambda: bound(batch=2), ParameterError, "batch = 2 must be a whole number that divides the 1 presentations"),
         (lambda: bound(labels=[5]), ParameterError, "labels must be 1 whole numbers from 0 to 1"),

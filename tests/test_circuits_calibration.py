@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -176,6 +177,7 @@ def test_bad_calibrations(values, message):
         ({"gate_noise": "loud"}, OptionError, "gate_noise is 'loud': it must be a number"),
         ({"gate_width": True}, OptionError, "must be a number"),
         ({"gate_with": 0.1}, OptionError, "no component is named 'gate_with' .did you mean 'gate_width'"),
+        ({"gate": {"leak": 0.1}}, OptionError, "'gate' is a section of a calibration, .* named gate_width, gate_bias"),
         ({"format": "something else"}, OptionError, "expected format"),
         ({"format": calibration.FORMAT, "version": 2}, OptionError, "no gate.width"),
         ({"format": calibration.FORMAT, "version": 2, "gate": 3}, OptionError, "no gate.width"),
@@ -196,11 +198,26 @@ def test_bad_components(values, error, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), (b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "must hold a JSON object")],
+    [
+        (None, "No such file"),
+        (b'{"gate_leak": 2}', "c.json: gate_leak is 2: it must be from 0 to 1"),
+        (b"{", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[1]", "must hold a JSON object"),
+    ],
 )
 def test_bad_component_files(tmp_path, content, message):
     path = tmp_path / "c.json"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(OptionError if "gate_leak" in message else DataError, match=message):
         Components.from_json(path)
+
+
+def test_json_in_place_of_a_file_and_no_files_are_refused(tmp_path):
+    with pytest.raises(DataError, match="expected the name of a file that holds this"):
+        Components.from_json('{"gate": {"leak": 0.1}}')
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(DataError, match="is no file; expected what netsim circuit calibrate writes"):
+            Components.from_json(tmp_path / name)

@@ -62,10 +62,15 @@ def test_circuits_run_and_draw(arguments, words, drawn, tmp_path, capsys):
     assert all(str(tmp_path / "new" / name) in output.out for name in drawn)
 
 
-def test_calibrate_writes_json(tmp_path, capsys):
+def test_calibrate_replaces_a_file_and_nothing_else(tmp_path, capsys):
+    (tmp_path / "calibration.json").write_text("old")
     assert run(["circuit", "calibrate", "--out", str(tmp_path)]) == 0
     document = json.loads((tmp_path / "calibration.json").read_text())
     assert document["version"] == 2 and "settling time" in capsys.readouterr().out
+    (tmp_path / "calibration.json").unlink()
+    (tmp_path / "calibration.json").mkdir()
+    assert run(["circuit", "calibrate", "--out", str(tmp_path)]) == 2
+    assert "calibration.json cannot be written: a folder stands there" in capsys.readouterr().err
 
 
 def test_short_phases_warn_on_stderr(tmp_path, capsys):
@@ -113,7 +118,7 @@ def test_all_times_are_in_proportion_to_tau(tau):
         (["threshold", "--target", "fortran"], "unknown code target 'fortran'"),
         (["threshold", "--spiking", "--pairs"], "exclude each other"),
         (["threshold", "--neurons", "5"], "--neurons needs --spiking"),
-        (["threshold", "--spiking", "--neurons", "0"], "neurons = 0 must be a whole number, 1 or more"),
+        (["threshold", "--spiking", "--neurons", "0"], "neurons = 0 must be a whole number, from 1 to 1000000"),
         (["threshold", "--presentations", "5"], "--presentations is for layered"),
         (["threshold", "--seed", "-1"], "--seed -1 must be from 0"),
         (["output-error", "--mu", "-1"], "mu = -1 must be at least 0"),
@@ -128,10 +133,26 @@ def test_refusals_are_one_line(arguments, message, tmp_path, capsys):
     assert output.err.startswith("netsim: error: ") and message in output.err and output.err.count("\n") == 1
 
 
-def test_a_file_in_the_way_of_the_folder(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("taken", "--out taken is not a folder"),
+        ("taken/new", "taken/new cannot be made: a part of the path is no folder"),
+        ("/proc/new/deep", "/proc/new/deep cannot be made"),
+        ("", "--out is empty: expected a folder"),
+    ],
+)
+def test_folders_that_cannot_be_are_refused_before_anything_runs(out, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    assert run(["circuit", "comparator", "--out", str(tmp_path / "taken")]) == 2
-    assert "is not a folder" in capsys.readouterr().err
+    assert run(["circuit", "comparator", "--out", out]) == 2
+    output = capsys.readouterr()
+    assert output.out == "" and message in output.err and output.err.count("\n") == 1
+
+
+def test_a_refusal_leaves_no_folder(tmp_path, capsys):
+    assert run(["circuit", "layered", "--presentations", "721", "--out", str(tmp_path / "new" / "deep")]) == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_wiring_diagram_draws(tmp_path):

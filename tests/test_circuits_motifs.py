@@ -77,6 +77,16 @@ def test_output_error_is_equation_6(cells):
     allowed = allowed_error(x, expected, cells)
     assert (np.abs(response.error[0]) <= allowed).all()
     assert {round(value, 6) for value in expected} == {1.0, 0.0, round(-MU, 6)}
+    np.testing.assert_allclose(response.activity[0], x, rtol=0, atol=2e-4)  # not saturated
+    np.testing.assert_array_equal(response.fired_up[0], x > 1)
+    np.testing.assert_array_equal(response.fired_low[0], x < -1)
+
+
+@pytest.mark.parametrize("cells", ["signed", "pairs"])
+def test_without_a_teacher_an_output_unit_falls_silent(cells):
+    response = respond_output_error([0.3, -0.4, 1.7], [0, 0, 0], MU, cells=cells)
+    np.testing.assert_array_equal(response.ideal[0], 0)
+    np.testing.assert_allclose(response.output[0], 0, atol=2e-4)
 
 
 @pytest.mark.parametrize("cells", ["signed", "pairs"])
@@ -146,8 +156,11 @@ def test_comparators_hold_after_the_drive_and_are_reset():
 
 
 def test_without_self_excitation_to_hold_or_with_a_leaky_shunt_the_circuit_says_so():
-    leaky = respond_threshold(np.array([2.0]), np.array([1.0]), Parameters(shunt=0.7))
-    assert leaky.output[0, 0] == pytest.approx(0.3, abs=1e-3)
+    for cells in ("signed", "pairs"):
+        leaky = respond_threshold([2.0, -2.0], [1.0, 1.0], Parameters(shunt=0.7), cells=cells)
+        np.testing.assert_allclose(leaky.output[0], [0.3, 0.3], atol=1e-3)
+        leaky = respond_output_error([2.0, -2.0], [1, -1], MU, Parameters(shunt=0.7), cells=cells)
+        np.testing.assert_allclose(leaky.output[0], [0.3, -0.3 * MU], atol=1e-3)
     with pytest.raises(ValueError, match="cannot hold"):
         Parameters(self_excitation=0.9)
 

@@ -54,7 +54,15 @@ def circuit(
         str, typer.Option("--target", metavar="T", help="Brian2's code: numpy, or cython (needs a compiler).")
     ] = "numpy",
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Of random numbers.")] = 0,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the pictures go.")] = Path("."),
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Folder of the pictures, or of calibrate's JSON: made where it is missing. Files of the same names "
+            "are replaced.",
+        ),
+    ] = ".",
 ) -> None:
     """Run a circuit of neurons, print what it computed beside what it should compute, and draw its time courses."""
     if name not in NAMES:
@@ -69,21 +77,41 @@ def circuit(
         raise OptionError("--mu is for output-error")
     if not 0 <= seed < 2**31:
         raise OptionError(f"--seed {seed} must be from 0 to {2**31 - 1}")
-    if out.exists() and not out.is_dir():
+    if not out:
+        raise OptionError("--out is empty: expected a folder")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
         raise OptionError(f"--out {out} is not a folder")
     cells = "spiking" if spiking else "pairs" if pairs else "signed"
     with _reported():
         parameters, populations = _settings(spiking, phase, tau, neurons)
-        if name == "layered":
-            from netsim.cli import circuit_layered
+        with _made(folder):  # before anything is computed that could not be kept
+            if name == "layered":
+                from netsim.cli import circuit_layered
 
-            circuit_layered.layered(parameters, cells, populations, presentations, target, seed, out)
-            return
-        from netsim.cli import circuit_motifs
+                circuit_layered.layered(parameters, cells, populations, presentations, target, seed, folder)
+                return
+            from netsim.cli import circuit_motifs
 
-        run = getattr(circuit_motifs, name.replace("-", "_"))
-        factor = {"mu": 1 / 3 if mu is None else mu} if name == "output-error" else {}
-        run(parameters=parameters, cells=cells, spiking=populations, target=target, seed=seed, out=out, **factor)
+            run = getattr(circuit_motifs, name.replace("-", "_"))
+            factor = {"mu": 1 / 3 if mu is None else mu} if name == "output-error" else {}
+            run(parameters=parameters, cells=cells, spiking=populations, target=target, seed=seed, out=folder, **factor)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """`folder` within the block; afterwards what was made of it goes again if nothing was written into it."""
+    from netsim.runs import durable
+
+    with durable.refusals(folder, "cannot be made"):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        durable.make_folder(folder)
+        yield
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # it is not empty
+                path.rmdir()
 
 
 def _settings(spiking: bool, phase: float, tau: str, neurons: int | None) -> tuple[Parameters, SpikingParameters]:

@@ -115,7 +115,10 @@ def calibrate(
 ) -> None:
     """Measure thresholds, leak, noise and settling time; write them as JSON for `netsim train --circuits`."""
     from circuits import calibration
+    from netsim.runs import durable
 
+    path = out / f"calibration{_suffix(cells)}.json"
+    durable.check_place(path)
     found = calibration.calibrate(parameters, cells=cells, spiking=spiking, units=8, seed=seed, target=target)
     rows = [
         ("width of a threshold", f"{found.gate.width:.2g}", f"{found.error.width:.2g}", "0"),
@@ -129,8 +132,8 @@ def calibrate(
     ]
     title = f"calibration, {_kind(cells, spiking)}, phases of {parameters.phase_over_tau:g} tau"
     console().print(table(title, ("measured", "gate", "output error", "ideal"), rows))
-    out.mkdir(parents=True, exist_ok=True)
-    _print_path(found.save(out / f"calibration{_suffix(cells)}.json"))
+    durable.write(path, found.as_json().encode())
+    _print_path(path)
 
 
 def _kind(cells: str, spiking: SpikingParameters) -> str:

@@ -15,6 +15,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import experiments
 import numpy as np
 from brian2 import ms
 
@@ -33,6 +34,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="two lengths, 20 digits")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
     options = arguments.parse_args()
+    experiments.make_folder("--out", options.out)
 
     presentations, lengths = (20, [10, 14]) if options.quick else (100, [8, 10, 12, 14, 16, 18])
     images, labels = pooled_digits(presentations)
@@ -64,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    experiments.run(main, "stopped")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import experiments
 import numpy as np
 
 from circuits import accuracy, pictures
@@ -22,6 +23,7 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="fewer lengths and populations")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
     options = arguments.parse_args()
+    experiments.make_folder("--out", options.out)
 
     x, teacher = accuracy.line()
     worst = np.abs(accuracy.respond("output-error", Parameters(), x, teacher).error).max()
@@ -43,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    experiments.run(main, "stopped")

@@ -11,9 +11,11 @@ neurons (`netsim circuit calibrate --spiking`) are marked where they lie.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
+import experiments
 import numpy as np
 
 from netsim import Network, Trainer, data
@@ -49,16 +51,17 @@ def validation_error(dataset, circuits: dict, protocol: str, seed: int, epochs: 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--quick", action="store_true", help="two levels, one seed, three epochs")
-    arguments.add_argument("--seeds", type=int, default=5, help="runs of each setting")
-    arguments.add_argument("--epochs", type=int, default=20, help="epochs of each run")
+    arguments.add_argument("--quick", action="store_true", help="two levels; one seed, three epochs unless told")
+    arguments.add_argument("--seeds", type=experiments.count, metavar="N", help="runs of each setting (5)")
+    arguments.add_argument("--epochs", type=experiments.count, metavar="N", help="epochs of each run (20)")
     arguments.add_argument("--calibrations", type=Path, nargs="*", default=[], help="populations to be marked")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the picture")
     options = arguments.parse_args()
-    levels, seeds, epochs = (LEVELS, options.seeds, options.epochs) if not options.quick else ((0.0, 0.5), 1, 3)
-    if seeds < 1 or epochs < 1:
-        arguments.error("--seeds and --epochs must be 1 or more")
-    marks = {f"N = {neurons(path)}": Components.from_json(path) for path in options.calibrations}
+    levels = (0.0, 0.5) if options.quick else LEVELS
+    seeds = options.seeds or (1 if options.quick else 5)
+    epochs = options.epochs or (3 if options.quick else 20)
+    marks = {label(path): Components.from_json(path) for path in options.calibrations}
+    experiments.make_folder("--out", options.out)
     dataset = data.load("digits")
     found: dict[str, dict[str, np.ndarray]] = {}
     ideal = {name: [validation_error(dataset, {}, name, seed, epochs) for seed in range(seeds)] for name in COLORS}
@@ -77,9 +80,12 @@ def main() -> None:
     print(draw(levels, found, marks, f"{seeds} seeds, {epochs} epochs", options.out / "circuit-tolerance.png"))
 
 
-def neurons(calibration: Path) -> int:
-    """Number of neurons of the populations that were calibrated."""
-    return json.loads(calibration.read_text(encoding="utf-8"))["circuit"]["neurons"]
+def label(calibration: Path) -> str:
+    """What the mark of a calibration is called: the number of neurons in its populations, or else its path."""
+    Components.from_json(calibration)  # one clear error where it is none
+    circuit = json.loads(calibration.read_text(encoding="utf-8")).get("circuit")
+    neurons = circuit.get("neurons") if isinstance(circuit, dict) else None
+    return f"N = {neurons}" if neurons else str(calibration)
 
 
 def draw(levels, found: dict[str, dict[str, np.ndarray]], marks: dict[str, Components], how: str, path: Path) -> Path:
@@ -96,7 +102,7 @@ def draw(levels, found: dict[str, dict[str, np.ndarray]], marks: dict[str, Compo
                     levels, errors.mean(axis=1), deviation / np.sqrt(errors.shape[1]), color=COLORS[protocol],
                     marker="o", capsize=3, label=protocol.upper(),
                 )  # fmt: skip
-            for (circuit, components), dashes in zip(marks.items(), ("--", ":", "-."), strict=False):
+            for (circuit, components), dashes in zip(marks.items(), itertools.cycle(("--", ":", "-.")), strict=False):
                 largest = max(getattr(components, name) for name in SWEEPS[title])
                 axes.axvline(largest, color="gray", linestyle=dashes, label=circuit)
             axes.set_xlabel(title)
@@ -109,4 +115,4 @@ def draw(levels, found: dict[str, dict[str, np.ndarray]], marks: dict[str, Compo
 
 
 if __name__ == "__main__":
-    main()
+    experiments.run(main, "stopped")

@@ -129,6 +129,12 @@ def check_folder(option: str, path: Path) -> None:
         raise OptionError(f"{option} {path}: {there} is no folder")
 
 
+def make_folder(option: str, path: Path) -> None:
+    """Make a folder before anything is computed that could not be kept. Raises `OptionError`, `RunError`."""
+    check_folder(option, path)
+    durable.make_folder(path)
+
+
 def chosen(options, methods: dict[str, dict]) -> dict[str, dict]:
     """`methods`, or those that --methods names."""
     if options.methods is None:
@@ -366,8 +372,8 @@ def by_method(results: list[Result]) -> dict[str, list[Result]]:
     return groups
 
 
-def run(main) -> None:
-    """Call a demo's main; what is wrong is said in one line."""
+def run(main, stopped: str = "stopped and saved; the same command goes on") -> None:
+    """Call a demo's main; what is wrong is said in one line, and `stopped` where it is interrupted."""
     name = Path(sys.argv[0]).stem
     try:
         with interrupt_on_signals():
@@ -376,5 +382,5 @@ def run(main) -> None:
         print(f"{name}: error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        print(f"{name}: stopped and saved; the same command goes on", file=sys.stderr)
+        print(f"{name}: {stopped}", file=sys.stderr)
         sys.exit(INTERRUPTED)

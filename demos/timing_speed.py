@@ -14,6 +14,7 @@ import csv
 import time
 from pathlib import Path
 
+import experiments
 import numpy as np
 
 import netsim
@@ -41,10 +42,11 @@ def learner(engine: str, jitter: float, threads: int) -> netsim.Trainer:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--threads", type=int, default=available(), help="threads of each engine")
+    arguments.add_argument("--threads", type=experiments.count, default=available(), help="threads of each engine")
     arguments.add_argument("--quick", action="store_true", help="one round of batches of 8, one jitter")
     arguments.add_argument("--out", type=Path, default=Path("."), help="folder of the table")
     options = arguments.parse_args()
+    experiments.make_folder("--out", options.out)
     rounds = 1 if options.quick else 7
     cases = [("phase-locked", 0.0), *((engine, jitter) for engine, each in JITTERS.items() for jitter in each)]
     cases = [case for case in cases if case[1] in (0.0, 0.1)] if options.quick else cases
@@ -61,7 +63,6 @@ def main() -> None:
                 each.step(images[:number], labels[:number])
             if turn:  # the first is a warm-up
                 seconds[case].append((time.perf_counter() - start) / number)
-    options.out.mkdir(parents=True, exist_ok=True)
     locked = float(np.median(seconds["phase-locked", 0.0]))
     print(f"{events(learners[cases[0]].net):,} events a presentation, {options.threads} threads")
     with open(options.out / "timing-speed.csv", "w", newline="") as file:
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    experiments.run(main, "stopped")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,20 @@ def test_pictures_exist_and_are_shown_once(page):
     shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page)
     assert len(shown) > 10 and len(set(shown)) == len(shown)
     assert set(shown) == {f"circuits/{path.name}" for path in (DOCS / "circuits").glob("*.png")}
+
+
+@pytest.mark.parametrize("out", ["file", "/proc/new"])
+def test_demos_refuse_a_folder_that_cannot_be_in_one_line(out, tmp_path):
+    demos = DOCS.parent / "demos"
+    if not demos.is_dir():
+        pytest.skip("the demos are not installed with the package")
+    (tmp_path / "file").touch()
+    command = [sys.executable, str(demos / "circuit_threshold.py"), "--out", out]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(demos.parent)}, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("circuit_threshold: error: ") and out in done.stderr
 
 
 def test_demos_on_the_page_exist(page):

@@ -22,6 +22,7 @@ LEFT = {
 @pytest.mark.parametrize("command", LEFT)
 def test_a_demo_runs_quickly_and_leaves_its_pictures(command, tmp_path, monkeypatch):
     name, *options = command.split()
+    monkeypatch.syspath_prepend(str(DEMOS))  # as Python does for a script
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", *options, "--out", str(tmp_path)])
     try:
         runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")

@@ -59,8 +59,8 @@ COMPARATOR_DIAGRAM = Diagram(
     },
     [
         Connection("drive", "fired", "excites"),
-        Connection("fired", "fired", "excites", "self-excitation: holds its state", text_at=(3, 1.4)),
-        Connection("reset", "fired", "shunts", "at the end of a presentation", text_at=(4.75, -1.3)),
+        Connection("fired", "fired", "excites", "self-excitation: holds its state", text_at=(3, 1.45)),
+        Connection("reset", "fired", "shunts", "at the end of a presentation", text_at=(5.0, -1.3)),
         Connection("fired", "target", "shunts"),
     ],
     ["Silent until the drive passes the level; then its own excitation keeps it above, without the drive."],
@@ -77,7 +77,7 @@ THRESHOLD_DIAGRAM = Diagram(
         "minus": Cell(1.45, 0.58, "−", "interneuron"),
     },
     [
-        Connection("h", "unit", "excites", "saturates at ±1 (eq. 1)", text_at=(2.6, -0.85)),
+        Connection("h", "unit", "excites", "saturates at ±1 (eq. 1)", text_at=(2.5, -0.9)),
         Connection("h", "up", "excites"),
         Connection("h", "minus", "excites"),
         Connection("minus", "low", "inhibits"),
@@ -105,7 +105,7 @@ OUTPUT_ERROR_DIAGRAM = Diagram(
         "minus": Cell(1.2, -1.6, "−", "interneuron"),
     },
     [
-        Connection("h", "unit", "excites", "not saturated", text_at=(3.3, 0.22)),
+        Connection("h", "unit", "excites", "not saturated", text_at=(3.3, 0.25)),
         Connection("h", "up", "excites"),
         Connection("h", "minus", "excites"),
         Connection("minus", "low", "inhibits"),
@@ -185,12 +185,12 @@ WEIGHT_PAIRS_DIAGRAM = Diagram(
         "off2": Cell(6, -2, "OFF\nabove", "unit"),
     },
     [
-        Connection("on", "on2", "excites", "w", text_at=(2.2, 2.2)),
-        Connection("off", "off2", "excites", "w", text_at=(2.2, -2.25)),
+        Connection("on", "on2", "excites", "w", text_at=(1.6, 2.2)),
+        Connection("off", "off2", "excites", "w", text_at=(1.6, -2.2)),
         Connection("on", "ion", "excites"),
         Connection("off", "ioff", "excites"),
-        Connection("ion", "off2", "inhibits", "w", text_at=(3.35, 1.25)),
-        Connection("ioff", "on2", "inhibits", "w", text_at=(3.35, -1.3)),
+        Connection("ion", "off2", "inhibits", "w", text_at=(3.65, 1.0)),
+        Connection("ioff", "on2", "inhibits", "w", text_at=(3.65, -1.0)),
     ],
     ["Drawn for w > 0. A weight below 0 excites crosswise and inhibits, through the interneurons, straight on."],
 )
@@ -264,7 +264,7 @@ def _draw_cell(axes, cell: Cell) -> None:
     edge = {"comparator": COMPARATOR, "interneuron": INHIBITORY, "unit": EXCITATORY}.get(cell.kind)
     if edge:
         axes.add_patch(Circle((cell.x, cell.y), _radius(cell), facecolor=FACES[cell.kind], edgecolor=edge, lw=1.8))
-    axes.text(cell.x, cell.y, cell.text, ha="center", va="center", size=9.5, color=INK, zorder=5)
+    axes.text(cell.x, cell.y, cell.text, ha="center", va="center", size=11.5, color=INK, zorder=5)
 
 
 def _draw_connection(axes, diagram: Diagram, connection: Connection) -> None:
@@ -303,7 +303,7 @@ def _draw_connection(axes, diagram: Diagram, connection: Connection) -> None:
         if connection.effect == "shunts":
             axes.add_patch(Circle(end, 0.11, color=color, zorder=6))
     if connection.text and connection.text_at:
-        axes.text(*connection.text_at, connection.text, ha="center", va="center", size=9, color=color)
+        axes.text(*connection.text_at, connection.text, ha="center", va="center", size=11.5, color=color)
 
 
 def _draw_legend(figure, diagram: Diagram) -> None:
@@ -315,6 +315,13 @@ def _draw_legend(figure, diagram: Diagram) -> None:
     handles = [
         Line2D([], [], color=COLORS[effect], marker=names[effect][1], markersize=8, lw=1.6, label=names[effect][0])
         for effect in used
+    ]
+    kinds = {"comparator": COMPARATOR, "interneuron": INHIBITORY}
+    present = {cell.kind for cell in diagram.cells.values()}
+    handles += [
+        Line2D([], [], color=edge, marker="o", ls="", markersize=12, markerfacecolor=FACES[kind], label=kind)
+        for kind, edge in kinds.items()
+        if kind in present
     ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, title="\n".join(diagram.notes)

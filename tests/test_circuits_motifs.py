@@ -114,6 +114,11 @@ def test_signed_pairs_use_no_negative_rate_and_cancel_the_common_part():
     for name in ("r_on", "r_off", "inhibitory_on", "inhibitory_off", "fired_up", "fired_low"):
         assert rates[name].min() >= 0
         assert rates[name].max() > 0.4
+    for phase in (1, 2):  # the interneurons have caught up with their cells, where ON and OFF differ
+        end = phase * Parameters().steps - 1
+        for sign in ("on", "off"):
+            np.testing.assert_allclose(rates[f"inhibitory_{sign}"][end], rates[f"r_{sign}"][end], rtol=0, atol=1e-3)
+        assert np.abs(rates["r_on"][end] - rates["r_off"][end]).max() > 0.7
 
 
 def test_a_presentation_leaves_nothing_to_the_next():

@@ -283,7 +283,10 @@ class Network:
     def save(self, path: str | os.PathLike) -> None:
         """Write the net to a safetensors file with a checksum, which `netsim.load` reads.
 
-        What stood at ``path`` is replaced in one step. Raises DataError where it cannot be written.
+        What stood at ``path`` is replaced in one step, and the new file has its permissions; any number of threads and
+        processes may save to one path, and the last one counts. A symbolic link, a device, a pipe or a folder there is
+        refused, not followed or replaced; other names of the same file (hard links) keep what it held. Raises
+        DataError where it cannot be written.
         """
         from netsim.runs import durable
 

@@ -24,19 +24,27 @@ class Crash(BaseException):
 
 
 class Disk:
-    """Counts what the run does to the disk, and lets the n-th act fail."""
+    """Counts what the run does to the disk, and lets the n-th act fail; after a crash nothing is done any more."""
 
     def __init__(self, monkeypatch, failure):
-        self.acts, self.at, self.failure = [], None, failure
-        self.real_fsync, self.real_replace = os.fsync, os.replace
+        self.acts, self.at, self.failure, self.dead = [], None, failure, False
+        self.real_fsync, self.real_replace, self.real_unlink, self.real_open = os.fsync, os.replace, os.unlink, os.open
         monkeypatch.setattr(os, "fsync", self.fsync)
         monkeypatch.setattr(os, "replace", self.replace)
-        monkeypatch.setattr(durable, "open", self.open, raising=False)
+        monkeypatch.setattr(os, "unlink", self.unlink)
+        monkeypatch.setattr(os, "open", self.open)
+        monkeypatch.setattr(durable, "open", self.file, raising=False)
 
     def count(self, what):
+        self.check_alive()
         self.acts.append(what)
         if len(self.acts) - 1 == self.at:
+            self.dead = self.failure is Crash
             raise self.failure()
+
+    def check_alive(self):
+        if self.dead:
+            raise Crash
 
     def fsync(self, descriptor):
         self.count("fsync")
@@ -46,9 +54,18 @@ class Disk:
         self.count("replace")
         self.real_replace(source, target)
 
-    def open(self, path, mode, **kwargs):
-        self.count("open")
-        return Torn(builtins.open(path, mode, **kwargs), self)
+    def unlink(self, path, **kwargs):
+        self.check_alive()
+        self.real_unlink(path, **kwargs)
+
+    def open(self, path, flags, *mode, **kwargs):
+        if flags & os.O_WRONLY and flags & os.O_NOFOLLOW:  # one of ours, not the library's for locks
+            self.count("open")
+        return self.real_open(path, flags, *mode, **kwargs)
+
+    def file(self, descriptor, mode, **kwargs):
+        file = builtins.open(descriptor, mode, **kwargs)  # noqa: SIM115 (the caller closes it)
+        return file if mode == "rb" else Torn(file, self)
 
 
 class Power(Disk):
@@ -60,12 +77,13 @@ class Power(Disk):
         self.synced = {}  # path -> the part of its content that is safe, where not all of it is
         self.renames = []  # (from, to, content that stood there or None), since the folder was synced
 
-    def open(self, path, mode, **kwargs):
-        safe = path.read_bytes() if mode == "ab" and path.exists() else b""
-        file = super().open(path, mode, **kwargs)
-        self.paths[file.fileno()] = path
-        self.synced[path] = safe
-        return file
+    def open(self, path, flags, *mode, **kwargs):
+        safe = path.read_bytes() if flags & os.O_APPEND and path.exists() else b""
+        descriptor = super().open(path, flags, *mode, **kwargs)
+        if flags & os.O_WRONLY and flags & os.O_NOFOLLOW:
+            self.paths[descriptor] = path
+            self.synced[path] = safe
+        return descriptor
 
     def fsync(self, descriptor):
         super().fsync(descriptor)
@@ -150,6 +168,7 @@ class Saved:
 
 
 def acts_of_a_whole_run(tmp_path, data, monkeypatch):
+    small_runs.start(tmp_path / "first", data, **OPTIONS)  # kernels that are compiled are written, too, but once
     with monkeypatch.context() as patch:
         disk = Disk(patch, Crash)
         small_runs.start(tmp_path / "whole", data, **OPTIONS)

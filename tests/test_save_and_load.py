@@ -1,6 +1,8 @@
 """Networks on disk and as dicts of arrays: what comes back is what was there, to the bit."""
 
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -126,3 +128,45 @@ def test_a_file_of_before_checksums_is_read(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(errors.DataError, match="nowhere"):
         network().save(tmp_path / "nowhere" / "net.safetensors")
+
+
+@pytest.fixture
+def umask():
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX")
+@pytest.mark.parametrize("permissions", [0o600, 0o664, 0o644, 0o444])
+def test_permissions_are_kept(tmp_path, umask, permissions):
+    net, path = netsim.Network("full 2; output", (2, 2, 1), 2), tmp_path / "net.safetensors"
+    net.save(path)
+    assert path.stat().st_mode & 0o777 == 0o640  # what the umask leaves
+    path.chmod(permissions)
+    net.save(path)
+    assert path.stat().st_mode & 0o777 == permissions
+
+
+def test_threads_that_save_to_one_path(tmp_path):
+    """Each writes a whole file, and the last one counts."""
+    path, failed, shared = tmp_path / "net.safetensors", [], threading.Barrier(4)
+    nets = [netsim.Network("full 100; output", (8, 8, 1), 4, seed=seed) for seed in range(4)]
+
+    def save(net):
+        try:
+            shared.wait(10)
+            for _ in range(25):
+                net.save(path)
+                found = netsim.load(path)
+                assert_same_state(nets[found.seed], found)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=save, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert os.listdir(tmp_path) == ["net.safetensors"]

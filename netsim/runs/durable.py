@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +31,7 @@ _REASONS = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.EISDIR: "that is a folder",
     errno.ELOOP: "a symbolic link stands there",
-    errno.ENXIO: "a named pipe or device stands there",
+    errno.ENXIO: "a named pipe, socket or device stands there",
 }
 
 _KINDS = {
@@ -62,35 +65,58 @@ def refusals(path: Path, doing: str = "cannot be written") -> Iterator[None]:
         raise RunError(f"{str(path)!r} {doing}: {error}") from error
 
 
-def check_place(path: Path) -> None:
-    """Refuse to write where something other than a file stands: links are not followed, devices not replaced.
+#: Never through a link, never waiting for the other end of a pipe, never inherited.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 
-    Raises `RunError`.
+
+def check_place(path: Path, doing: str = "cannot be written") -> int | None:
+    """Refuse what is no file: links are not followed, devices not replaced, pipes not waited for.
+
+    Returns the permissions of the file there, None where nothing is. Raises `RunError`.
     """
-    with refusals(path):
+    with refusals(path, doing):
         try:
-            kind = stat.S_IFMT(os.lstat(path).st_mode)
+            mode = os.lstat(path).st_mode
         except FileNotFoundError:
-            return
-    if kind != stat.S_IFREG:
-        raise RunError(f"{path} cannot be written: {_KINDS.get(kind, 'something else')} stands there")
+            return None
+    _check_kind(path, mode, doing)
+    return mode & 0o777
+
+
+def _check_kind(path: Path, mode: int, doing: str) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise RunError(f"{path} {doing}: {kind} stands there, no regular file")
 
 
 def check_file(path: Path) -> None:
-    """Refuse to read what is missing or no file: a pipe would be waited for. Raises `RunError`."""
-    with refusals(path, "cannot be read"):
-        regular = stat.S_ISREG(os.stat(path).st_mode)
-    if not regular:
-        raise RunError(f"{path} cannot be read: it is no regular file")
+    """Refuse to read what is missing or no file: links are not followed. Raises `RunError`."""
+    if check_place(path, "cannot be read") is None:
+        with refusals(path, "cannot be read"):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+
+
+def _opened(path: Path, flags: int, doing: str) -> int:
+    """The descriptor of a file, made where none is if `flags` say so; what it leads to is looked at once it is open."""
+    descriptor = os.open(path, flags | _FLAGS, 0o666)
+    try:
+        _check_kind(path, os.fstat(descriptor).st_mode, doing)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def read(path: Path) -> bytes | None:
     """The content of a file; None where there is none. Raises `RunError`."""
-    if not os.path.lexists(path):
-        return None
-    check_file(path)
-    with refusals(path, "cannot be read"):
-        return path.read_bytes()
+    doing = "cannot be read"
+    with refusals(path, doing):
+        try:
+            descriptor = _opened(path, os.O_RDONLY, doing)
+        except FileNotFoundError:
+            return None
+        with open(descriptor, "rb") as file:
+            return file.read()
 
 
 #: What a file system answers that cannot sync folders, or lets nobody open this one: no reason to stop a run.
@@ -121,32 +147,65 @@ def make_folder(folder: Path) -> None:
             sync_folder(path.parent)
 
 
+#: Seconds after which a file aside is what a dead process left: nobody takes so long to write one.
+_FORGOTTEN = 3600.0
+
+
+def _aside(path: Path) -> Path:
+    """A new name beside `path`, hidden; two writers of one file have two."""
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.tmp")
+
+
+def is_aside(name: str, of: str) -> bool:
+    """Whether a file called `name` was written aside for one called `of` (earlier versions: without a number)."""
+    return re.fullmatch(rf"\.{re.escape(of[:40])}(\.[0-9a-f]{{8}})?\.tmp", name) is not None
+
+
+def remove_left(path: Path, seconds: float = 0.0) -> None:
+    """Remove what writers of `path` left aside when they were killed, unless it was touched in the last `seconds`.
+
+    Nothing is followed, and what cannot be removed stays: it is in nobody's way.
+    """
+    now = time.time()
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if is_aside(entry.name, path.name):
+                with contextlib.suppress(OSError):
+                    if now - entry.stat(follow_symlinks=False).st_mtime >= seconds:
+                        os.unlink(entry.path)
+
+
 def write(path: Path, content: bytes, *, keep: Path | None = None) -> None:
     """Replace `path` by `content` in one step; with `keep`, what stood at `path` moves there.
 
     The new file is complete and synced before any rename, so a kill leaves `path` old, or new, or (with
-    `keep`) for an instant only `keep`. The file aside has a fixed name: the next write removes what a kill
-    left of it. Raises `RunError`; `path` is then what it was.
+    `keep`) for an instant only `keep`. Any number of processes and threads may write one path: each writes aside under
+    a name of its own, and the last rename counts. What a kill left aside is removed by a write an hour later.
+    The file keeps the permissions of the one that it replaces; a new one gets what the umask leaves.
+    Raises `RunError`; `path` is then what it was.
     """
-    aside = path.with_name(f".{path.name}.tmp")
-    for place in (path, keep):
-        if place is not None:
-            check_place(place)
+    permissions = check_place(path)
+    if keep is not None:
+        check_place(keep)
+    remove_left(path, _FORGOTTEN)
     with refusals(path):
+        aside, begun = _aside(path), 0o666 if permissions is None else permissions
+        # Made here: nobody's link is followed, no pipe is waited for, nobody's file is emptied.
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, begun)
         try:
-            with contextlib.suppress(FileNotFoundError):
-                aside.unlink()
-            with open(aside, "xb") as file:  # made here: nobody's link is followed, no pipe is waited for
+            with open(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
-            if keep is not None and path.exists():
+                if permissions not in (None, os.fstat(descriptor).st_mode & 0o777):  # the umask took some
+                    os.chmod(aside, permissions)
+                os.fsync(descriptor)
+            if keep is not None and os.path.lexists(path):
                 os.replace(path, keep)
             os.replace(aside, path)
             sync_folder(path.parent)
-        except OSError:
+        except BaseException:
             with contextlib.suppress(OSError):
-                aside.unlink()
+                os.unlink(aside)
             raise
 
 
@@ -156,16 +215,18 @@ def append(path: Path, content: bytes) -> None:
     A kill may leave a part of `content` at the end: readers drop a line that does not end (`records`).
     Raises `RunError`.
     """
-    # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
-    check_place(path)
-    with refusals(path), open(path, "ab", buffering=0) as file:
-        before = file.seek(0, os.SEEK_END)
-        try:
-            left = memoryview(content)
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.truncate(path, before)
-            raise
+    doing = "cannot be written"
+    with refusals(path, doing):
+        descriptor = _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, doing)
+        # Unbuffered: a buffer that could not be written would be tried again when the file is closed.
+        with open(descriptor, "ab", buffering=0) as file:
+            before = os.fstat(descriptor).st_size
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(descriptor)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, before)
+                raise

@@ -49,6 +49,33 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(tmp_path, d
     assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
 
 
+def test_what_is_set_aside_takes_no_others_place(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    folder, kept = tmp_path / "run", []
+    for epochs in (4, 5, 6):
+        for name in ("last.safetensors", "timings.jsonl"):
+            with open(folder / name, "ab") as file:
+                file.write(b"damage %d\n" % epochs)
+        kept.append({name: (folder / name).read_bytes() for name in ("last.safetensors", "timings.jsonl")})
+        small_runs.resume(folder, epochs=epochs)
+    for name in ("last.safetensors", "timings.jsonl"):
+        names = [f"{name}.damaged", f"{name}.damaged-2", f"{name}.damaged-3"]
+        assert [(folder / aside).read_bytes() for aside in names] == [content[name] for content in kept]
+    small_runs.start(tmp_path / "whole", data, epochs=6)
+    assert small_runs.bits(folder) == small_runs.bits(tmp_path / "whole")
+
+
+def test_a_resumed_run_reads_its_checkpoint_once(tmp_path, data, monkeypatch):
+    small_runs.start(tmp_path / "run", data)
+    load, read = checkpoints.load, []
+    monkeypatch.setattr(checkpoints, "load", lambda path: read.append(path.name) or load(path))
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "4", "--quiet"]) == 0
+    assert read == ["last.safetensors"]
+    damage(tmp_path / "run" / "last.safetensors", "truncated")
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "5", "--quiet"]) == 0
+    assert read[1:] == ["last.safetensors", "previous.safetensors"]
+
+
 def test_every_flipped_byte_is_found(tmp_path, data):
     small_runs.start(tmp_path / "run", data, net="full 2; output", train_images=4, epochs=1)
     last = tmp_path / "run" / "last.safetensors"

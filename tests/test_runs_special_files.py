@@ -42,6 +42,8 @@ def put(kind: str, path: Path, victim: Path) -> None:
         os.mkfifo(path)
     elif kind == "device":
         path.symlink_to("/dev/full")
+    elif kind == "file":
+        path.write_text("half of it")
     else:
         path.mkdir()
 
@@ -66,10 +68,12 @@ def test_what_stands_where_a_run_writes_is_refused_in_one_line(tmp_path, data, v
     if name == "previous.safetensors":
         there.unlink()
     put(kind, there, victim)
+    events = []
     with pytest.raises(RunError) as refusal:
-        small_runs.resume(tmp_path / "run", epochs=4)
+        small_runs.resume(tmp_path / "run", events.append, epochs=4)
     assert "\n" not in str(refusal.value) and name in str(refusal.value)
-    assert checkpoints.load(tmp_path / "run" / "last.safetensors").position["epoch"] >= 2
+    assert not events  # before anything is learned
+    assert checkpoints.load(tmp_path / "run" / "last.safetensors").position["epoch"] == 2
     there.rmdir() if kind == "folder" else there.unlink()
     small_runs.resume(tmp_path / "run", epochs=4)
     small_runs.start(tmp_path / "whole", data, epochs=4)
@@ -88,19 +92,17 @@ def test_what_stands_where_the_newest_checkpoint_should_be_is_set_aside(tmp_path
     assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["file", *KINDS])
 @pytest.mark.parametrize("name", ["run.toml", *WRITTEN[:1], *WRITTEN[2:5]])
-def test_what_stands_where_a_file_is_written_aside_is_not_followed(tmp_path, data, victim, kind, name):
+@pytest.mark.parametrize("number", ["", ".0123abcd"])  # without one: earlier versions
+def test_what_stands_where_a_file_is_written_aside_is_not_followed(tmp_path, data, victim, kind, name, number):
     small_runs.start(tmp_path / "run", data, epochs=2)
     (tmp_path / "run" / "metrics.jsonl").unlink()  # it is then written anew
-    aside = tmp_path / "run" / f".{name}.tmp"
+    aside = tmp_path / "run" / f".{name}{number}.tmp"
     put(kind, aside, victim)
-    command = ["train", "--resume", str(tmp_path / "run"), "--epochs", "4", "--quiet"]
-    if kind == "folder":
-        assert run(command) == 2
-        aside.rmdir()
-    assert run(command) == 0
-    assert not os.path.lexists(aside)
+    assert run(["train", "--resume", str(tmp_path / "run"), "--epochs", "4", "--quiet"]) == 0
+    # Nobody but the owner of the lock writes these, and `netsim plot` the picture.
+    assert os.path.lexists(aside) == (kind == "folder" or name == "curves.png")
     small_runs.start(tmp_path / "whole", data, epochs=4)
     assert small_runs.bits(tmp_path / "run") == small_runs.bits(tmp_path / "whole")
 
@@ -143,13 +145,49 @@ def test_pictures_tables_and_nets_are_not_written_through_links(tmp_path, data, 
         sweep.describe(tmp_path / "sweep", "netsim timing", {}, None)
 
 
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_link_is_no_checkpoint(tmp_path, data, name):
+    small_runs.start(tmp_path / "run", data, epochs=1)
+    path = tmp_path / "run" / f"{name}.safetensors"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="cannot be read: a symbolic link stands there"):
+        checkpoints.load(path)
+    assert run(["eval", str(tmp_path / "run"), "--checkpoint", name]) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_opened_before_they_are_looked_at(tmp_path, monkeypatch, victim, kind):
+    """What takes a file's place between a look and the opening is neither followed nor waited for."""
+    path = tmp_path / "metrics.jsonl"
+    put(kind, path, victim)
+    monkeypatch.setattr(durable, "check_place", lambda *_: 0o644)
+    monkeypatch.setattr(durable, "check_file", lambda *_: None)
+    for use in (lambda: durable.append(path, b"more"), lambda: durable.read(path)):
+        with pytest.raises(RunError, match=r"metrics\.jsonl cannot be (read|written): "):
+            use()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["timing.csv", "timing.png", "sweep.toml", "schedule.toml"])
+def test_a_sweep_looks_at_its_places_before_it_measures(tmp_path, monkeypatch, victim, kind, name):
+    monkeypatch.setattr(sweep, "run", lambda *_: pytest.fail("it has begun to measure"))
+    (tmp_path / "sweep").mkdir()
+    put(kind, tmp_path / "sweep" / name, victim)
+    assert run(["timing", "full 3; output", "--out", str(tmp_path / "sweep"), "--quiet"]) == 2
+
+
 def test_a_saved_net_replaces_the_one_before_in_one_step(tmp_path, victim):
     path = tmp_path / "net.safetensors"
-    put("link", tmp_path / ".net.safetensors.tmp", victim)
+    left = tmp_path / ".net.safetensors.0123abcd.tmp"
+    put("link", left, victim)
     net = netsim.Network("full 2; output", (2, 2, 1), 2)
     for _ in range(2):
         net.save(path)
     assert netsim.load(path).architecture == net.architecture
+    assert sorted(os.listdir(tmp_path)) == [left.name, "net.safetensors", "thesis.tex"]  # somebody may be writing it
+    os.utime(left, (0, 0), follow_symlinks=False)
+    net.save(path)
     assert sorted(os.listdir(tmp_path)) == ["net.safetensors", "thesis.tex"]
 
 

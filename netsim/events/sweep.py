@@ -18,8 +18,8 @@ from netsim.kernels.workers import available
 from netsim.processes import run_tasks
 from netsim.runs import durable
 
-#: What a sweep leaves in its folder.
-_OURS = ("points", "sweep.toml", "schedule.toml", "timing.csv", "timing.png")
+#: What a sweep writes into its folder, beside the points.
+WRITTEN = ("sweep.toml", "schedule.toml", "timing.csv", "timing.png")
 
 #: Entries of sweep.toml that do not tell which sweep it is.
 _BESIDE = {"command", "versions"}
@@ -36,7 +36,7 @@ def check_free(path: Path, facts: dict[str, object], schedule: str | None) -> No
         except FileNotFoundError:
             return
     for name in names:
-        if name not in _OURS:
+        if name not in ("points", *WRITTEN):
             raise RunError(f"{path} is no folder of a sweep ({name!r} is in it): choose another folder (--out)")
     told, text = (durable.read(path / name) for name in ("sweep.toml", "schedule.toml"))
     if told is None:
@@ -66,19 +66,21 @@ def place(path: Path, facts: dict[str, object], schedule: str | None) -> Path:
 
 
 def folder(path: Path) -> Path:
-    """Make the folder of a sweep. Raises RunError where it cannot be."""
+    """Make the folder of a sweep. Raises RunError where it cannot be, or where no file can stand in it (a link, ..)."""
     try:
         (path / "points").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from None
+    for name in WRITTEN:  # now, and not when hours of measuring are over
+        durable.check_place(path / name)
     return path
 
 
 def saved(path: Path, point: Point) -> dict | None:
-    """The row of a point that is done, by this version of netsim, or None."""
+    """The row of a point that is done, by this version of netsim, or None. Raises RunError where no file stands."""
     try:
         found = json.loads(durable.read(_file(path, point)) or b"null")
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):  # damaged: measured anew
         return None
     return found if isinstance(found, dict) else None
 

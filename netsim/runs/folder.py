@@ -53,7 +53,7 @@ def _check_free(run: Run) -> None:
     """Refuse a folder that holds a run or other files."""
     with durable.refusals(run.path, "cannot be read"):
         try:
-            stands = sorted(name for name in os.listdir(run.path) if name not in _LEFT_BY_A_KILL)
+            stands = sorted(name for name in os.listdir(run.path) if not _is_left_by_a_kill(name))
         except (FileNotFoundError, NotADirectoryError):
             return
     if run.configuration_path.name in stands:
@@ -69,7 +69,7 @@ def find(path: Path | str) -> Run:
     """The run in folder `path`, for reading; `Run.lock` it before writing. `RunError` if there is none."""
     run = Run(path)
     with durable.refusals(run.path, "cannot be read"):
-        if run.configuration_path.is_file():
+        if os.path.lexists(run.configuration_path):  # what is no file there is told when it is read
             return run
         if run.path.is_dir():
             raise RunError(f"{run.path} holds no run: there is no {run.configuration_path.name} in it")
@@ -99,11 +99,17 @@ class Run:
         self._lock: filelock.BaseFileLock | None = None
         #: Device and inode of the folder and of the lock in it, while it is ours.
         self._ours: list[tuple[int, int] | None] = []
+        #: What `_newest` found, until `restore` takes it or the folder changes hands: a checkpoint is read once.
+        self._found: tuple[Checkpoint | None, list[tuple[Path, RunError]]] | None = None
 
     # Who may write
 
     def lock(self) -> Run:
-        """Take the folder for this process, or raise at once. The system frees it when the process dies."""
+        """Take the folder for this process, or raise at once. The system frees it when the process dies.
+
+        Nothing is begun where a link, a pipe or a folder stands in the place of a file that the run will write; what
+        a killed process left aside is removed.
+        """
         import filelock
 
         durable.check_place(self.path / ".lock")  # the library may empty what it opens
@@ -116,10 +122,24 @@ class Run:
             except NotImplementedError:
                 raise RunError(f"{self.path} lies on a file system without locks: choose another folder") from None
             self._lock, self._ours = lock, [_identity(self.path), _identity(self.path / ".lock")]
+        try:
+            self._check_places()
+        except BaseException:
+            self.close()
+            raise
         return self
+
+    def _check_places(self) -> None:
+        """Look at every place where a run writes; the newest checkpoint may be anything: `restore` sets it aside."""
+        written = (self.configuration_path, self.metrics_path, self.timings_path, self.previous_path, self.best_path)
+        for path in (*written, self.curves_path):
+            durable.check_place(path)
+        for path in (*written, self.last_path):  # `netsim plot` may be writing curves.png, without the lock
+            durable.remove_left(path)
 
     def close(self) -> None:
         """Give the folder back."""
+        self._found = None
         if self._lock is not None:
             with contextlib.suppress(OSError):  # the folder may be gone
                 self._lock.release()
@@ -148,12 +168,13 @@ class Run:
 
     def configuration(self) -> str:
         """The text of run.toml."""
-        durable.check_file(self.configuration_path)
-        with durable.refusals(self.configuration_path, "cannot be read"):
-            try:
-                return self.configuration_path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise RunError(f"{self.configuration_path} is damaged: it is not UTF-8 text") from error
+        content = durable.read(self.configuration_path)
+        if content is None:
+            raise RunError(f"{self.path} holds no run: there is no {self.configuration_path.name} in it")
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise RunError(f"{self.configuration_path} is damaged: it is not UTF-8 text") from error
 
     def write_configuration(self, text: str) -> None:
         self._check_ours()
@@ -182,6 +203,7 @@ class Run:
     def save(self, checkpoint: Checkpoint) -> None:
         """Make `checkpoint` the newest; the newest until now becomes the previous one."""
         self._check_ours()
+        self._found = None
         durable.write(self.last_path, checkpoint.to_bytes(), keep=self.previous_path)
 
     def save_best(self, checkpoint: Checkpoint) -> None:
@@ -191,12 +213,13 @@ class Run:
     def restore(self, report: Callable[[str], None]) -> Checkpoint | None:
         """The newest checkpoint that is whole; None for a run that had none yet.
 
-        A damaged one is reported and set aside (``*.damaged``), and so is a timings.jsonl with lines that are no
-        records, which stand nowhere else. metrics.jsonl and timings.jsonl are cut back to what the checkpoint covers.
-        Raises `RunError` if there are checkpoints and none is whole.
+        A damaged one is reported and set aside (``*.damaged``, ``*.damaged-2``, ..), and so is a timings.jsonl with
+        lines that are no records, which stand nowhere else. metrics.jsonl and timings.jsonl are cut back to what the
+        checkpoint covers. Raises `RunError` if there are checkpoints and none is whole.
         """
         self._check_ours()
         checkpoint, damaged = self._newest()
+        self._found = None
         for bad, error in damaged:
             aside = _aside(bad)
             report(f"{error}; kept as {aside.name}; going on from {self.previous_path.name}")
@@ -228,10 +251,21 @@ class Run:
         return 0 if checkpoint is None else checkpoint.position["epoch"]
 
     def _newest(self) -> tuple[Checkpoint | None, list[tuple[Path, RunError]]]:
-        """The newest checkpoint that is whole, if there is any, and the damaged one after it with what it lacks."""
+        """The newest checkpoint that is whole, if there is any, and the damaged one after it with what it lacks.
+
+        Under the lock it is read and verified once.
+        """
+        if self._found is not None:
+            return self._found
+        found = self._look_for_the_newest()
+        if self._lock is not None:
+            self._found = found
+        return found
+
+    def _look_for_the_newest(self) -> tuple[Checkpoint | None, list[tuple[Path, RunError]]]:
         damaged: list[tuple[Path, RunError]] = []
         for path in (self.last_path, self.previous_path):
-            if not path.exists():  # a kill between two renames leaves only the previous one
+            if not os.path.lexists(path):  # a kill between two renames leaves only the previous one
                 continue
             try:
                 checkpoint = checkpoints.load(path)
@@ -247,8 +281,12 @@ class Run:
 
 
 def _aside(path: Path) -> Path:
-    """Where a damaged file is kept."""
-    return path.with_name(path.name + ".damaged")
+    """Where a damaged file is kept: beside it, and never in the place of one kept before."""
+    aside, ordinal = path.with_name(f"{path.name}.damaged"), 1
+    while os.path.lexists(aside):
+        ordinal += 1
+        aside = path.with_name(f"{path.name}.damaged-{ordinal}")
+    return aside
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -260,5 +298,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-#: What a process killed while it made the folder may leave there.
-_LEFT_BY_A_KILL = (".lock", ".run.toml.tmp")
+def _is_left_by_a_kill(name: str) -> bool:
+    """Whether a process that was killed while it made the folder may leave this there."""
+    return name == ".lock" or durable.is_aside(name, "run.toml")

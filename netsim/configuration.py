@@ -344,11 +344,16 @@ _WORDS = {
 def _one_line(error: ValidationError, names: dict[str, str]) -> str:
     first = error.errors(include_url=False)[0]
     key, *within = (str(part) for part in first["loc"] if isinstance(part, str))
-    words = _WORDS.get(first["type"])
-    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in first.get("ctx", {}).items()}
-    text = words.format(**bounds) if words else _flat(first["msg"])
     name = " ".join([names.get(key, key), *(word[:40] for word in within)])
-    return f"{name} is {_shown(first['input'])}: it {text}"
+    return f"{name} is {_shown(first['input'])}: it {would_be_right(first)}"
+
+
+def would_be_right(refused: dict[str, Any]) -> str:
+    """End of a message: what a value must be, from one of the errors that pydantic lists."""
+    words = _WORDS.get(refused["type"])
+    bounds = refused.get("ctx", {}).items()
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds}
+    return words.format(**bounds) if words else _flat(refused["msg"])
 
 
 def _flat(text: str) -> str:

@@ -86,10 +86,22 @@ def test_messages_name_options_as_they_are_typed(data, refused):
         assert refused(*net, *arguments).startswith(words)
 
 
-def test_a_value_that_is_no_number_is_shown(data, refused):
-    for option, value in [("--epochs", "1.5"), ("--epochs", "many"), ("--step-size", "big"), ("--seed", "1e3")]:
-        message = refused(small_runs.NET, "--data", data, option, value)
-        assert repr(option) in message and repr(value) in message
+def test_a_value_that_is_no_number_is_refused_in_our_words(data, refused, capsys):
+    for option, value, words in [
+        ("--epochs", "1.5", "--epochs is 1.5: it must be a whole number"),
+        ("--epochs", "many", "--epochs is 'many': it must be a whole number"),
+        ("--step-size", "big", "--step-size is 'big': it must be a number"),
+        ("--seed", "1e3", "--seed is 1e3: it must be a whole number"),
+        ("--seed", "", "--seed is '': it must be a whole number"),
+    ]:
+        assert refused(small_runs.NET, "--data", data, option, value) == words
+    for threads, words in {
+        "0": "must be at least 1",
+        "9999": "must be at most 1024",
+        "x": "must be a whole number",
+    }.items():
+        assert run(["eval", "run", "--threads", threads]) == 2
+        assert capsys.readouterr().err.rstrip("\n").endswith(f": it {words}")
 
 
 def test_a_net_too_large_for_memory_is_called_by_its_name_or_not_at_all(data, refused, monkeypatch):

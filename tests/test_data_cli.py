@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import numpy as np
@@ -13,7 +14,7 @@ from netsim import cli, data
 from netsim.cli.data import data_app
 from netsim.data import places, registry
 from netsim.data.picture import class_sheet
-from netsim.errors import DataError, NetsimError, OptionError, UnknownNameError
+from netsim.errors import NetsimError, OptionError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,14 @@ def test_list_tells_where_each_stands_or_how_to_get_it(tmp_path):
         assert name in text
     assert "50,000" in text and "32x32x3" in text and "npz:PATH" in text
     assert "netsim data fetch cifar10 --data-dir here" in text and "here/mnist" in text
-    assert "netsim data fetch mnist" in run("list") and "no such folder" in run("list", "--data-dir", "absent")
+    assert "netsim data fetch mnist" in run("list")
+
+
+@pytest.mark.parametrize("where", ["absent", "absent/mnist", "file/mnist"])
+def test_list_refuses_a_folder_that_is_not_there(tmp_path, capsys, where):
+    (tmp_path / "file").write_text("")
+    line = line_of(capsys, "data", "list", "--data-dir", where)
+    assert line == f"{where}: no such folder or file; expected a folder with the data files"
 
 
 def line_of(capsys, *arguments) -> str:
@@ -96,11 +104,19 @@ def test_show_takes_a_folder_or_a_name_without_ending(tmp_path):
     assert (tmp_path / "pictures" / "digits.png").is_file() and (tmp_path / "mine.png").is_file()
 
 
-@pytest.mark.parametrize("out", ["absent/x.png", "x.nothing"])
-def test_show_refuses_a_place_that_cannot_be_written(out):
-    with pytest.raises(DataError, match="expected a file that can be written") as caught:
-        run("show", "digits", "--out", out)
-    assert str(caught.value).isprintable()
+def test_show_refuses_a_place_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("all of it")
+    (tmp_path / "link.png").symlink_to("thesis.tex")
+    os.mkfifo(tmp_path / "pipe.png")
+    for out, line in {
+        "absent/x.png": "--out absent/x.png: there is no folder absent",
+        "d.bmp": "--out d.bmp: the name must end in .png, .pdf or .svg; known: png, pdf, svg",
+        "d.pgn": "--out d.pgn: the name must end in .png, .pdf or .svg (did you mean 'png'?)",
+        "link.png": "link.png cannot be written: a symbolic link stands there, no regular file",
+        "pipe.png": "pipe.png cannot be written: a named pipe stands there, no regular file",
+    }.items():
+        assert line_of(capsys, "data", "show", "digits", "--out", out) == line
+    assert (tmp_path / "thesis.tex").read_text() == "all of it"
 
 
 def dataset(classes, shape, missing=()):

@@ -101,9 +101,14 @@ def test_what_is_not_a_run_is_named(tmp_path):
     for name, words in {"empty": "holds no run", "file": "not the folder of a run"}.items():
         with pytest.raises(RunError, match=words):
             runs.find(tmp_path / name)
-    (tmp_path / "simpnet-digits").mkdir()
-    with pytest.raises(RunError, match=r"no such run folder \(did you mean 'simpnet-digits'"):
+    with pytest.raises(RunError) as refusal:  # what is no run is not offered
         runs.find(tmp_path / "simpnet-digit")
+    assert one_line(refusal).endswith("there is no such run folder")
+    runs.create(tmp_path / "simpnet-digits", "").close()
+    with pytest.raises(RunError, match=r"no such run folder \(did you mean 'simpnet-digits'\?\)$"):
+        runs.find(tmp_path / "simpnet-digit")
+    with pytest.raises(RunError, match="no such run folder; known: simpnet-digits$"):
+        runs.find(tmp_path / "other")
 
 
 def test_a_file_where_the_folder_should_be(tmp_path):

@@ -138,7 +138,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Usage errors of the command line library: it has changed their classes, but not what they offer.
         if not hasattr(error, "format_message"):
             raise
-        message = _first_lower(error.format_message()) + _found(error)
+        message = _wrong_value(error) or _first_lower(error.format_message())
         return _refuse(message, 2) if message else 0  # a group without a command has printed its help
 
 
@@ -152,10 +152,18 @@ def _refuse(message: str, status: int, whole: bool = False) -> int:
     return status
 
 
-def _found(error: Exception) -> str:
-    """End of a usage error: the value, which the command line library leaves out where pydantic refused it."""
-    refused = getattr(error.__cause__, "errors", list)()
-    return f", found {shown(refused[0]['input'])}" if refused else ""
+def _wrong_value(error: Exception) -> str:
+    """The message for an option whose value pydantic refused, in our words; empty for other usage errors."""
+    refused, option = getattr(error.__cause__, "errors", list)(), getattr(error, "param", None)
+    if not refused or option is None:
+        return ""
+    from netsim.configuration import would_be_right
+
+    value = shown(refused[0]["input"])
+    with contextlib.suppress(ValueError):
+        float(value.strip("'"))
+        value = value.strip("'")  # a number stands without quotes, as in the messages of other options
+    return f"{max(option.opts, key=len)} is {value}: it {would_be_right(refused[0])}"
 
 
 def _first_lower(message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,10 @@ def list_data_sets(data_dir: DataDir = None) -> None:
     from rich.table import Table
 
     from netsim import data
+    from netsim.data import places
 
+    if data_dir is not None:
+        places.check_named(data_dir)
     table = Table("name", "image", "classes", "train", "test", box=None, pad_edge=False)
     table.add_column("where", overflow="fold")
     for name in data.known():
@@ -79,18 +83,23 @@ def show_data_set(
     out: Annotated[Path | None, typer.Option(help="File to write (.png, .pdf, .svg).", show_default="NAME.png")] = None,
 ) -> None:
     """Draw images of every class, like figure 3 of the paper."""
-    from netsim import data
+    from netsim import data, plots
     from netsim.data.picture import class_sheet
-    from netsim.errors import DataError
+    from netsim.errors import OptionError, nearest
+    from netsim.runs import durable
 
-    dataset = data.load(name, data_dir)
+    if not name.startswith("npz:"):
+        data.describe(name)  # refuse an unknown name before its picture is
     target = _target(name, out)
-    figure = class_sheet(dataset)
-    try:
-        figure.savefig(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise DataError(f"{target}: {reason}; expected a file that can be written, .png, .pdf or .svg") from None
+    kind = target.suffix.lower().lstrip(".")
+    if kind not in plots.FORMATS:
+        raise OptionError(f"--out {target}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}")
+    if not target.parent.is_dir():
+        raise OptionError(f"--out {target}: there is no folder {target.parent}")
+    durable.check_place(target)
+    picture = io.BytesIO()
+    class_sheet(data.load(name, data_dir)).savefig(picture, format=kind)
+    durable.write(target, picture.getvalue())
     typer.echo(str(target))
 
 

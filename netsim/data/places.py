@@ -70,6 +70,21 @@ def places(data_dir: Path | str | None) -> tuple[Path, ...]:
     return (default_folder(), _INSTALLED) if data_dir is None else (named_path(data_dir),)
 
 
+def check_named(path: Path | str) -> None:
+    """Raise `NoFolderError` where nothing stands that a user named, `DataError` where it cannot be looked at."""
+    place = named_path(path)
+    try:
+        there = place.is_file() or place.is_dir()
+    except (OSError, ValueError) as error:
+        raise refusing(place)(getattr(error, "strerror", None) or str(error), "a folder that can be read") from None
+    if not there:
+        raise _no_folder(place)
+
+
+def _no_folder(place: Path) -> NoFolderError:
+    return NoFolderError(str(refusing(place)("no such folder or file", "a folder with the data files")))
+
+
 def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None:
     """The first layout that stands complete in the searched places; else the first incomplete one, or None.
 
@@ -94,7 +109,7 @@ def find(layouts: Iterable[Layout], data_dir: Path | str | None) -> Found | None
                 if layout.archive and (place / layout.archive).is_file():
                     return Found(place / layout.archive, layout, is_archive=True)
             if data_dir is not None and not place.is_dir():
-                raise NoFolderError(str(refusing(place)("no such folder or file", "a folder with the data files")))
+                raise _no_folder(place)
         except OSError as error:
             if isinstance(error, DataError):
                 raise

@@ -76,7 +76,7 @@ def find(path: Path | str) -> Run:
         if run.path.exists():
             raise RunError(f"{run.path} is not the folder of a run")
         beside = run.path.parent if run.path.parent.is_dir() else Path("runs")
-        known = [entry.name for entry in beside.iterdir() if entry.is_dir()] if beside.is_dir() else []
+        known = sorted(entry.parent.name for entry in beside.glob("*/run.toml")) if beside.is_dir() else []
     hint = nearest(run.path.name, known) if known and len(known) <= 20 else ""
     raise RunError(f"{run.path}: there is no such run folder{hint}")
 

@@ -107,7 +107,7 @@ def test_what_is_not_a_run_is_named(tmp_path):
     runs.create(tmp_path / "simpnet-digits", "").close()
     with pytest.raises(RunError, match=r"no such run folder \(did you mean 'simpnet-digits'\?\)$"):
         runs.find(tmp_path / "simpnet-digit")
-    with pytest.raises(RunError, match="no such run folder; known: simpnet-digits$"):
+    with pytest.raises(RunError, match=r"no such run folder; known: simpnet-digits$"):
         runs.find(tmp_path / "other")
 
 

@@ -43,6 +43,11 @@ def test_list_tells_where_each_stands_or_how_to_get_it(tmp_path):
     assert "netsim data fetch mnist" in run("list")
 
 
+def test_show_refuses_data_without_a_name(capsys):
+    for name in ("npz:", "npz:.", "npz:/", ""):
+        line_of(capsys, "data", "show", name)
+
+
 @pytest.mark.parametrize("where", ["absent", "absent/mnist", "file/mnist"])
 def test_list_refuses_a_folder_that_is_not_there(tmp_path, capsys, where):
     (tmp_path / "file").write_text("")

@@ -116,6 +116,18 @@ def test_lost_checkpoints_do_not_start_the_run_over(tmp_path, data):
     assert len(records.read(tmp_path / "run" / "metrics.jsonl")) == 3
 
 
+def test_lost_checkpoints_and_metrics_do_not_cost_the_best_weights(tmp_path, data):
+    small_runs.start(tmp_path / "run", data)
+    best = tmp_path / "run" / "best.safetensors"
+    assert checkpoints.load(best).position["epoch"] > 1
+    kept = best.read_bytes()
+    for name in ("last.safetensors", "previous.safetensors", "metrics.jsonl"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.raises(RunError, match="has no checkpoint any more"):
+        small_runs.resume(tmp_path / "run")
+    assert best.read_bytes() == kept
+
+
 def test_another_nets_checkpoint_is_refused(tmp_path, data):
     small_runs.start(tmp_path / "run", data)
     netsim.Network("full 4; output", (6, 6, 1), 3).save(tmp_path / "run" / "last.safetensors")

@@ -88,8 +88,7 @@ def show_data_set(
     from netsim.errors import OptionError, nearest
     from netsim.runs import durable
 
-    if not name.startswith("npz:"):
-        data.describe(name)  # refuse an unknown name before its picture is
+    dataset = data.load(name, data_dir)
     target = _target(name, out)
     kind = target.suffix.lower().lstrip(".")
     if kind not in plots.FORMATS:
@@ -98,7 +97,7 @@ def show_data_set(
         raise OptionError(f"--out {target}: there is no folder {target.parent}")
     durable.check_place(target)
     picture = io.BytesIO()
-    class_sheet(data.load(name, data_dir)).savefig(picture, format=kind)
+    class_sheet(dataset).savefig(picture, format=kind)
     durable.write(target, picture.getvalue())
     typer.echo(str(target))
 

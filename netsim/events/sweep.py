@@ -67,10 +67,7 @@ def place(path: Path, facts: dict[str, object], schedule: str | None) -> Path:
 
 def folder(path: Path) -> Path:
     """Make the folder of a sweep. Raises RunError where it cannot be, or where no file can stand in it (a link, ..)."""
-    try:
-        (path / "points").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from None
+    durable.make_folder(path / "points")
     for name in WRITTEN:  # now, and not when hours of measuring are over
         durable.check_place(path / name)
     return path

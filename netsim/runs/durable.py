@@ -27,6 +27,7 @@ _REASONS = {
     errno.ENOENT: "the folder is gone",
     errno.ENOTDIR: "a part of the path is no folder",
     errno.ESTALE: "the folder is gone",
+    errno.EEXIST: "something that is no folder stands there",
     errno.EIO: "the disk reports an error",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EISDIR: "that is a folder",

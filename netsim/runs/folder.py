@@ -275,9 +275,19 @@ class Run:
             return checkpoint, damaged
         if damaged:
             raise damaged[0][1]
-        if len(self.metrics()) > 1:  # one line may stand alone: it comes before the first checkpoint
+        # One line may stand alone, and one epoch's best weights: they come before the first checkpoint.
+        if len(self.metrics()) > 1 or self._has_later_best():
             raise RunError(f"{self.path} has no checkpoint any more: {self.last_path.name} is missing")
         return None, []
+
+    def _has_later_best(self) -> bool:
+        """Whether there are best weights that a run that begins anew would lose: of a later epoch than the first."""
+        if not os.path.lexists(self.best_path):
+            return False
+        try:
+            return checkpoints.load(self.best_path).position["epoch"] > 1
+        except (RunError, KeyError, TypeError):  # damaged: nothing to lose
+            return False
 
 
 def _aside(path: Path) -> Path:

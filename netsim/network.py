@@ -167,7 +167,7 @@ class Network:
     def _feedforward(self, images: np.ndarray, threads: int | None):
         """Yield (first image, number, workspace) for chunk after chunk, drop off."""
         workers = self._workers.setdefault(threads, Workers(threads))
-        chunk = chunk_size(self.layers, self.input_shape, len(images))
+        chunk = chunk_size(self.layers, self.input_shape, len(images), workers.threads)
         if self._workspace is None or self._workspace.images < chunk:
             self._workspace = Workspace(self.layers, self.input_shape, chunk)
         for layer in self.weighted:

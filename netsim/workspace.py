@@ -78,8 +78,7 @@ class Workspace:
                 for layer in stage:
                     layer.feedforward(self.parents(layer), self.at[layer.name], span)
 
-            blocks = [(first, min(first + _BLOCK, number)) for first in range(0, number, _BLOCK)]
-            self.run(stage, rise, blocks, workers)
+            self.run(stage, rise, _blocks(number, workers.threads), workers)
 
     def feedback(self, layer: Layer, span: Span) -> None:
         """One step of the feedback phase: the signal of ``layer`` REPLACES the units below it (eq. 2)."""
@@ -119,10 +118,17 @@ def _borders(layers: tuple[Layer, ...]) -> dict[str, Border]:
             return border
 
 
-def chunk_size(layers: tuple[Layer, ...], input_shape: tuple[int, int, int], batch: int) -> int:
-    """Number of images to work through at once: few enough that their activity stays small."""
+def _blocks(number: int, threads: int) -> list[tuple[int, int]]:
+    """Cut images into blocks of nearly one size, as many for each thread: one that is left over would be waited for."""
+    count = -(-number // _BLOCK)
+    count = min(-(-count // threads) * threads, number)
+    return list(itertools.pairwise(block * number // count for block in range(count + 1)))
+
+
+def chunk_size(layers: tuple[Layer, ...], input_shape: tuple[int, int, int], batch: int, threads: int = 1) -> int:
+    """Number of images to work through at once: few enough that their activity stays small, a block a thread."""
     image = 4 * (units(input_shape) + sum(layer.units for layer in layers))
     weights = max((layer.W.nbytes for layer in layers if layer.has_weights and not layer.by_image), default=0)
-    number = max(16, max(_CHUNK_BYTES, 2 * weights) // image)
+    number = max(_BLOCK * threads, max(_CHUNK_BYTES, 2 * weights) // image)
     pieces = -(-batch // number)
     return -(-batch // pieces)

@@ -122,8 +122,8 @@ def test_more_than_populations_carry_warns():
 @pytest.mark.parametrize(
     ("values", "error", "message"),
     [
-        ({"neurons": 0}, ParameterError, "whole number, 1 or more"),
-        ({"neurons": 2.5}, ParameterError, "whole number, 1 or more"),
+        ({"neurons": 0}, ParameterError, "whole number, from 1 to"),
+        ({"neurons": 2.5}, ParameterError, "whole number, from 1 to"),
         ({"neurons": float("nan")}, ParameterError, "neurons = nan must be a whole number"),
         ({"neurons": "many"}, ParameterError, "neurons = 'many' must be a whole number"),
         ({"tau_membrane": 10}, UnitError, "tau_membrane = 10 has no unit"),

@@ -154,7 +154,7 @@ def test_a_run_toml_that_is_no_text_or_not_there(data, refused, tmp_path):
         ('{"gate_leak": 2}', "gate_leak is 2: it must be from 0 to 1"),
         ('{"gate_leak": "big"}', "gate_leak is 'big': it must be a number"),
         ('{"format": "other"}', "circuits.json: expected format"),
-        ('{"format": "netsim circuit calibration", "version": 1}', "the calibration has no gate.width"),
+        ('{"format": "netsim circuit calibration", "version": 2}', "the calibration has no gate.width"),
     ],
 )
 def test_bad_circuits(data, refused, text, words):

@@ -214,7 +214,7 @@ def test_a_parameter_file_without_epochs_of_the_first_phase(data, capsys):
 
 CALIBRATION = {
     "format": "netsim circuit calibration",
-    "version": 1,
+    "version": 2,
     "gate": {"width": 0.05, "bias": -0.02, "spread": 0.2, "leak": 0.1, "noise": 0.05},
     "noise_onset": 0.2,
     "error": {"width": 0.01, "bias": -0.02, "spread": 0.1, "noise": 0.05},

@@ -13,6 +13,7 @@ DEMOS = Path(__file__).resolve().parent.parent / "demos"
 def shown(name: str, folder: Path, monkeypatch, capsys) -> str:
     """What a demo prints; its picture must lie in `folder`."""
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--quick", "--out", str(folder)])
+    monkeypatch.syspath_prepend(str(DEMOS))  # as Python does for a script
     runpy.run_path(str(DEMOS / f"{name}.py"), run_name="__main__")
     assert (folder / f"{name.replace('_', '-')}.png").read_bytes().startswith(b"\x89PNG")
     return capsys.readouterr().out

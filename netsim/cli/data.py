@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from netsim.cli import Group
+from netsim.cli.pictures import check_picture
 from netsim.console import console
 
 data_app = typer.Typer(cls=Group, add_completion=False, no_args_is_help=True, help="List, fetch and show data sets.")
@@ -85,17 +86,11 @@ def show_data_set(
     """Draw images of every class, like figure 3 of the paper."""
     from netsim import data, plots
     from netsim.data.picture import class_sheet
-    from netsim.errors import OptionError, nearest
     from netsim.runs import durable
 
-    dataset = data.load(name, data_dir)
+    dataset = data.load(name, data_dir)  # what is no data set has no name for a picture
     target = _target(name, out)
-    kind = target.suffix.lower().lstrip(".")
-    if kind not in plots.FORMATS:
-        raise OptionError(f"--out {target}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}")
-    if not target.parent.is_dir():
-        raise OptionError(f"--out {target}: there is no folder {target.parent}")
-    durable.check_place(target)
+    kind = check_picture(target, plots.FORMATS)
     picture = io.BytesIO()
     class_sheet(dataset).savefig(picture, format=kind)
     durable.write(target, picture.getvalue())

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from netsim.cli.pictures import check_picture
 from netsim.cli.timing import STREAMS
 from netsim.errors import OptionError
 
@@ -49,12 +50,7 @@ def events(
     from netsim.events.streams import Stream
     from netsim.runs import durable
 
-    # before anything is replayed
-    if out.suffix.lower() != ".png":
-        raise OptionError(f"--out {out}: the name must end in .png")
-    if not out.parent.is_dir():
-        raise OptionError(f"--out {out}: there is no folder {out.parent}")
-    durable.check_place(out)
+    check_picture(out, ("png",))
     start = Start.resolve(schedule, distribution, {"jitter": jitter, "lag": lag})
     start.check_distribution()
     order_of = Stream.parse(stream)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netsim.errors import OptionError, RunError, nearest
+from netsim.cli.pictures import check_picture
+from netsim.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from netsim.configuration import Configuration
@@ -45,13 +46,7 @@ def plot(
     names = None if labels is None else [label.strip() for label in labels.split(",")]
     if names is not None and len(names) != len(run):
         raise OptionError(f"--labels names {len(names)} runs, but {len(run)} are given")
-    kind = "png" if out is None else out.suffix.lower().lstrip(".")
-    if kind not in plots.FORMATS:
-        raise OptionError(f"--out {out}: the name must end in .png, .pdf or .svg{nearest(kind, plots.FORMATS)}")
-    if out is not None and not out.parent.is_dir():
-        raise OptionError(f"--out {out}: there is no folder {out.parent}")
-    if out is not None:
-        durable.check_place(out)
+    kind = "png" if out is None else check_picture(out, plots.FORMATS)
     folders, histories, settings = [], [], []
     for path in run:
         folder = runs.find(path)
